@@ -1,0 +1,23 @@
+"""Capabilities: what a model can do, measured on items whose answers are known."""
+
+from imprint.capabilities import icl
+from imprint.capabilities.repeats import (
+    RepeatProbe,
+    copy_accuracy,
+    copy_hits,
+    copy_log_probs,
+    fewshot_hits,
+    random_period_probes,
+    repeat_probe,
+)
+
+__all__ = [
+    "RepeatProbe",
+    "copy_accuracy",
+    "copy_hits",
+    "copy_log_probs",
+    "fewshot_hits",
+    "icl",
+    "random_period_probes",
+    "repeat_probe",
+]

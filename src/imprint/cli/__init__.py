@@ -1,0 +1,1 @@
+"""cli (table of contents to be written)."""

@@ -1,0 +1,47 @@
+"""Short passages cut from longer documents, so that one training row is one document."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from imprint.corpus.documents import Corpus, Document
+from imprint.errors import CorpusError
+
+
+def passages(corpus: Corpus, *, most_bytes: int, per_domain: int, seed: int) -> Corpus:
+    """`per_domain` random passages of every domain, consecutive pieces of at most `most_bytes` bytes of UTF-8.
+
+    Ids are `<document id>#<character offset>`; only the last piece of a document is shorter, and dropped below a third.
+
+    Raises:
+        CorpusError: a domain has fewer passages than asked for.
+    """
+    chosen: list[Document] = []
+    for number, (domain, documents) in enumerate(corpus.by_domain().items()):
+        pieces = [piece for document in documents for piece in _cut(document, most_bytes)]
+        if len(pieces) < per_domain:
+            raise CorpusError(
+                f"domain '{domain}' gives {len(pieces)} passages of {most_bytes} bytes but {per_domain} are asked for;"
+                " collect more text or ask for fewer passages"
+            )
+        order = np.random.default_rng([seed, number]).permutation(len(pieces))[:per_domain]
+        chosen.extend(pieces[index] for index in np.sort(order))
+    return Corpus(documents=tuple(chosen))
+
+
+def _cut(document: Document, most_bytes: int) -> Iterator[Document]:
+    start = 0
+    while start < len(document.text):
+        end = _end(document.text, start, most_bytes)
+        text = document.text[start:end]
+        if len(text.strip()) >= most_bytes // 3:
+            name = f"{document.id}#{start}"
+            yield Document(id=name, text=text, domain=document.domain, source=document.source)
+        start = end
+
+
+def _end(text: str, start: int, most_bytes: int) -> int:
+    end = min(len(text), start + most_bytes)
+    while len(text[start:end].encode("utf-8")) > most_bytes:
+        end -= 1
+    return end

@@ -1,0 +1,146 @@
+"""The corpus as content-addressed steps: collected or read, planted, cut, packed, and put in training order."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from imprint.corpus.collect import collect_machine_text
+from imprint.corpus.documents import Corpus
+from imprint.corpus.packing import Packed, pack
+from imprint.corpus.passages import passages
+from imprint.corpus.planted import boilerplate, novel_repeats
+from imprint.corpus.readers import read_corpus
+from imprint.corpus.stream import shuffled_stream
+from imprint.corpus.tokenizer import byte_tokenizer
+from imprint.corpus.worlds import PlantedWorld
+from imprint.errors import ConfigError
+from imprint.runs import Context, Step, derive
+
+CORPUS_FILE = "corpus.jsonl"
+Part = Literal["train", "heldout"]
+
+
+class MachineCorpus(Step):
+    """Real text in natural domains found on this machine: collected once a store, and what was found is kept there."""
+
+    bytes_per_domain: int = Field(default=1_000_000, ge=10_000)
+    seed: int = 0
+
+    def execute(self, folder: Path, context: Context) -> None:
+        """Collect and save the corpus."""
+        found = collect_machine_text(bytes_per_domain=self.bytes_per_domain, seed=self.seed, warn=context.warn)
+        found.save(folder / CORPUS_FILE)
+
+
+class FileCorpus(Step):
+    """A corpus read from files or folders; they count by their content, so a changed file is another corpus."""
+
+    paths: tuple[Path, ...]
+    text_key: str = "text"
+    domain_key: str | None = None
+
+    def execute(self, folder: Path, context: Context) -> None:
+        """Read the files and save them as one corpus."""
+        read_corpus(self.paths, text_key=self.text_key, domain_key=self.domain_key).save(folder / CORPUS_FILE)
+
+
+class TrainingCorpus(Step):
+    """One part of a corpus, cut into passages of about one context each, with planted domains added.
+
+    Source documents, not passages, are divided between training and held-out parts. Planted shares are of all documents.
+    """
+
+    base: Step
+    part: Part
+    documents: int = Field(ge=100)
+    passage_bytes: int = Field(default=64, ge=16)
+    novel_repeats: float = Field(default=0.3, ge=0, lt=1)
+    boilerplate: float = Field(default=0.1, ge=0, lt=1)
+    heldout_fraction: float = Field(default=0.1, gt=0, lt=1)
+    seed: int = 0
+
+    def execute(self, folder: Path, context: Context) -> None:
+        """Divide, cut, plant and save."""
+        whole = Corpus.load(context.get(self.base) / CORPUS_FILE)
+        mine = Corpus(documents=tuple(document for document in whole if self._belongs(document.id)))
+        novel, fixed = (round(self.documents * share) for share in (self.novel_repeats, self.boilerplate))
+        per_domain = max(1, (self.documents - novel - fixed) // max(1, len(mine.domains)))
+        natural = passages(
+            mine, most_bytes=self.passage_bytes, per_domain=per_domain, seed=derive(self.seed, self.part)
+        )
+        generator = np.random.default_rng(derive(self.seed, "planted", self.part))
+        planted = [
+            *novel_repeats(novel, self.passage_bytes, generator),
+            *boilerplate(fixed, self.passage_bytes, generator),
+        ]
+        natural.extended(planted).save(folder / CORPUS_FILE)
+
+    def _belongs(self, name: str) -> bool:
+        held_out = derive(self.seed, "split", name) % 10_000 < self.heldout_fraction * 10_000
+        return held_out == (self.part == "heldout")
+
+
+class PackedCorpus(Step):
+    """A corpus as rows of tokens for one tokenizer and context."""
+
+    corpus: Step
+    context: int = Field(ge=8)
+    tokenizer: Path | None = None
+    """The folder of a tokenizer that transformers can load (it counts by its content); None: one token a byte."""
+
+    def execute(self, folder: Path, context: Context) -> None:
+        """Tokenise, pack and save."""
+        tokenizer = byte_tokenizer() if self.tokenizer is None else _tokenizer(self.tokenizer)
+        pack(Corpus.load(context.get(self.corpus) / CORPUS_FILE), tokenizer, context=self.context).save(folder)
+
+
+def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"no tokenizer can be loaded from '{folder}': {str(error).splitlines()[0]}") from error
+    return tokenizer
+
+
+class WorldRows(Step):
+    """Rows sampled from a planted world; the kind of each row is its domain, so the truth travels with the data."""
+
+    world: PlantedWorld
+    rows: int = Field(ge=1)
+    seed: int = 0
+
+    def execute(self, folder: Path, context: Context) -> None:
+        """Sample and save as a packed corpus."""
+        tokens, kinds = self.world.sample(self.rows, self.seed)
+        packed_world(tokens, kinds).save(folder)
+
+
+def packed_world(tokens: np.ndarray, kinds: np.ndarray) -> Packed:
+    """World rows as a packed corpus in which every row is its own document and its kind is the domain."""
+    rows, width = tokens.shape
+    return Packed(
+        tokens=tokens.astype(np.int64),
+        lengths=np.full(rows, width - 1, dtype=np.int64),
+        document=np.arange(rows, dtype=np.int64),
+        offsets=np.zeros((rows, width, 2), dtype=np.int64),
+        document_ids=tuple(f"{kind}/{number:06d}" for number, kind in enumerate(kinds)),
+        domains=tuple(str(kind) for kind in kinds),
+    )
+
+
+class ShuffledStream(Step):
+    """The ordered training stream: whole epochs, each a fresh permutation of all rows."""
+
+    packed: Step
+    steps: int = Field(ge=1)
+    batch: int = Field(ge=1)
+    seed: int
+
+    def execute(self, folder: Path, context: Context) -> None:
+        """Draw and save the order."""
+        rows = len(Packed.load(context.get(self.packed)))
+        seed = derive(self.seed, "order")
+        shuffled_stream(rows, steps=self.steps, batch=self.batch, seed=seed).save(folder)

@@ -1,0 +1,81 @@
+"""Data interventions as content-addressed steps: a set of rows, its matched controls, and the edited stream."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from imprint.corpus import Packed, Stream
+from imprint.interventions.controls import ControlKind, category_matched_rows, random_rows, value_matched_rows
+from imprint.interventions.plans import Budget, delete, duplicate, occurrences, replace
+from imprint.runs import Context, Step, derive
+
+ROWS_FILE = "rows.npy"
+EditKind = Literal["delete", "replace", "duplicate"]
+
+
+class ControlRows(Step):
+    """Rows matched to a treated set (`rows.npy` of step `treated`) as the control kind asks."""
+
+    treated: Step
+    packed: Step
+    kind: ControlKind
+    values: Step | None = None
+    """The step whose `losses.npy` (one value a row) the "loss" control matches."""
+    seed: int
+
+    def execute(self, folder: Path, context: Context) -> None:
+        """Choose and save the rows."""
+        np.save(folder / ROWS_FILE, self._rows(context))
+
+    def _rows(self, context: Context) -> np.ndarray:
+        treated = load_rows(context.get(self.treated))
+        packed = Packed.load(context.get(self.packed))
+        pool = np.arange(len(packed))
+        seed = derive(self.seed, "control", self.kind)
+        if self.kind == "random":
+            return random_rows(treated, pool, seed=seed)
+        if self.kind == "domain":
+            return category_matched_rows(treated, pool, packed.row_domains, seed=seed)
+        if self.kind == "length":
+            return value_matched_rows(treated, pool, packed.lengths.astype(np.float64), seed=seed)
+        assert self.values is not None
+        losses = np.load(context.get(self.values) / "losses.npy")
+        return value_matched_rows(treated, pool, losses, seed=seed)
+
+
+class EditedStream(Step):
+    """A stream in which `rows` are deleted, replaced or duplicated between steps `first` and `last` (end exclusive)."""
+
+    base: Step
+    rows: Step
+    kind: EditKind
+    first: int = Field(ge=0)
+    last: int = Field(ge=1)
+    match: Step | None = None
+    """Duplicate as many presentations as these rows have in the window; by default as many as `rows` have."""
+    budget: Budget = "constant"
+    seed: int
+
+    def execute(self, folder: Path, context: Context) -> None:
+        """Apply the edit and save the stream."""
+        stream = Stream.load(context.get(self.base))
+        rows = load_rows(context.get(self.rows))
+        window, seed = (self.first, self.last), derive(self.seed, "edit", self.kind)
+        if self.kind == "delete":
+            edited = delete(stream, rows, window)
+        elif self.kind == "replace":
+            others = np.setdiff1d(np.unique(stream.rows), rows)
+            edited = replace(stream, rows, others, window, seed=seed)
+        else:
+            matched = rows if self.match is None else load_rows(context.get(self.match))
+            presentations = int(occurrences(stream, matched, window).sum())
+            edited = duplicate(stream, rows, window, presentations=presentations, budget=self.budget, seed=seed)
+        edited.save(folder)
+
+
+def load_rows(folder: Path) -> np.ndarray:
+    """The row indices that a step saved."""
+    rows: np.ndarray = np.load(folder / ROWS_FILE)
+    return rows.astype(np.int64)

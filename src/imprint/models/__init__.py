@@ -1,0 +1,59 @@
+"""Models: load them unmodified, address their parts, read and edit their activations, build one by hand."""
+
+from imprint.models.components import Anatomy, Component, ParameterSlice, check_context
+from imprint.models.families import FAMILIES, Family, HeadShape, family_of
+from imprint.models.gradients import Capture, OutputGradients, captured, loss_gradients
+from imprint.models.handmade import induction_transformer
+from imprint.models.hooks import (
+    Ablation,
+    Hook,
+    ablate_heads,
+    attention_patterns,
+    eager_attention,
+    evaluating,
+    head_means,
+    hooked,
+    record,
+)
+from imprint.models.loading import load_model, load_tokenizer
+from imprint.models.loss import label_mask, log_probs_of, token_losses, weighted_mean_loss
+from imprint.models.steps import Train, checkpoint_steps, open_checkpoint
+from imprint.models.training import Architecture, Optimisation, checkpoint_name, train
+
+__all__ = [
+    "FAMILIES",
+    "Ablation",
+    "Anatomy",
+    "Architecture",
+    "Capture",
+    "Component",
+    "Family",
+    "HeadShape",
+    "Hook",
+    "Optimisation",
+    "OutputGradients",
+    "ParameterSlice",
+    "Train",
+    "ablate_heads",
+    "attention_patterns",
+    "captured",
+    "check_context",
+    "checkpoint_name",
+    "checkpoint_steps",
+    "eager_attention",
+    "evaluating",
+    "family_of",
+    "head_means",
+    "hooked",
+    "induction_transformer",
+    "label_mask",
+    "load_model",
+    "load_tokenizer",
+    "log_probs_of",
+    "loss_gradients",
+    "open_checkpoint",
+    "record",
+    "token_losses",
+    "train",
+    "weighted_mean_loss",
+]

@@ -1,0 +1,144 @@
+"""`ReportData` to one HTML file that holds text, styles, charts and scripts, and asks the network for nothing."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import vl_convert
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from imprint.report import concentration, domains, forest, heatmaps, highlight, ladder, trajectories, wording
+from imprint.report.arms import arms
+from imprint.report.charts import Figure
+from imprint.report.glossary import Glossary
+from imprint.report.interval_plot import interval_plot
+from imprint.report.model import ReportData
+
+OPEN_DOCUMENTS = 3
+LISTED_DOCUMENTS = 12
+
+
+def render_html(data: ReportData) -> str:
+    """The report as one self-contained HTML document; the same data give the same bytes.
+
+    Every text from the data is escaped, also inside the embedded JSON, and invisible characters are shown by name.
+    A content security policy allows the report's own two scripts by digest and forbids every request.
+    """
+    view = _view(data)
+    scripts = {"bundle": chart_library(), "behaviour": _asset("report.js")}
+    return _environment().get_template("report.html.j2").render(
+        **view,
+        style=Markup(_asset("report.css")),
+        policy=content_policy(scripts.values()),
+        specs=embedded_json({figure.name: figure.spec for figure in view["figures"]}),
+        library_versions=f"Vega {vl_convert.get_vega_version()}, Vega-Lite {vl_convert.get_vegalite_versions()[-1]}",
+        **{name: Markup(text) for name, text in scripts.items()},
+    )  # fmt: skip
+
+
+@cache
+def chart_library() -> str:
+    """Vega, Vega-Lite and Vega-Embed in one script, as vendored by vl-convert (no download)."""
+    script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
+    assert "</script" not in script.lower(), "the chart library would close its own script element"
+    return script
+
+
+def content_policy(scripts: Iterable[str]) -> str:
+    """A content security policy: these scripts by digest, inline styles, and no request of any kind."""
+    digests = (base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def embedded_json(value: Any) -> Markup:
+    """JSON that no HTML parser can leave: ASCII only, with `<`, `>` and `&` as escapes."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
+
+
+@cache
+def _environment() -> Environment:
+    """Templates that escape everything, and to which a forgotten name is an error."""
+    environment = Environment(
+        loader=PackageLoader("imprint.report"), autoescape=True, undefined=StrictUndefined, finalize=_finalize,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {
+        "number": wording.number, "exact": wording.exact, "signed": wording.signed, "percent": wording.percent,
+        "p_value": wording.p_value, "p_words": wording.p_words, "duration": wording.duration,
+        "listing": wording.listing, "suffix": highlight.suffix,
+    }  # fmt: skip
+    environment.globals |= {
+        "count": wording.count, "interval": wording.interval, "interval_plot": interval_plot,
+        "runs": highlight.runs, "rungs": ladder.rungs, "standing": ladder.standing,
+        "references": concentration.REFERENCES,
+    }  # fmt: skip
+    return environment
+
+
+def _finalize(value: Any) -> Any:
+    """Text from the data with its invisible characters shown; markup of our own as it is."""
+    return value if isinstance(value, Markup) or not isinstance(value, str) else wording.visible(value)
+
+
+def _asset(name: str) -> str:
+    """The text of a file in the template folder."""
+    loader = _environment().loader
+    assert loader is not None
+    return loader.get_source(_environment(), name)[0]
+
+
+def _view(data: ReportData) -> dict[str, Any]:
+    """All that the templates read."""
+    glossary = Glossary(data)
+    sections = {
+        "trajectory_figures": trajectories.figures(data, glossary),
+        "heat_maps": heatmaps.heat_maps(data, glossary),
+        "domain_figures": [domains.figure(data.domains)] if data.domains else [],
+        "effect_figures": forest.figures(data, glossary),
+        "concentration_figure": concentration.figure(data.concentration) if data.concentration else None,
+    }
+    return {
+        "data": data, "glossary": glossary, "arms": arms(data), "figures": _all_figures(sections), **sections,
+        "summary_metrics": trajectories.metrics(data, glossary), "summaries": trajectories.summaries(data, glossary),
+        "spans": _spans(data), "first_open": OPEN_DOCUMENTS, "listed": LISTED_DOCUMENTS, **_documents(data),
+        "total_seconds": sum(stage.seconds for stage in data.provenance.seconds),
+    }  # fmt: skip
+
+
+def _spans(data: ReportData) -> dict[str, list[float]]:
+    """What the small plots of one metric must all cover, so that rows of the method table compare by eye."""
+    return {
+        metric: [end for row in data.methods if row.metric == metric for end in (row.low, row.high) if end is not None]
+        for metric in {row.metric for row in data.methods}
+    }
+
+
+def _documents(data: ReportData) -> dict[str, Any]:
+    """Documents by the sign of their score, in rank order, and the largest score for the bars."""
+    ordered = sorted(data.documents, key=lambda document: document.rank)
+    return {
+        "strengthening": [document for document in ordered if document.score >= 0],
+        "weakening": [document for document in ordered if document.score < 0],
+        "largest_score": max((abs(document.score) for document in ordered), default=0.0) or 1.0,
+    }
+
+
+def _all_figures(sections: dict[str, Any]) -> list[Figure]:
+    """Every chart of the report, once."""
+    last = sections["concentration_figure"]
+    return [
+        *sections["trajectory_figures"],
+        *(heat_map.figure for heat_map in sections["heat_maps"]),
+        *sections["domain_figures"],
+        *sections["effect_figures"],
+        *([last] if last else []),
+    ]

@@ -1,0 +1,57 @@
+"""`ReportData` to Markdown: the sections of the HTML report for a terminal, a pull request or an appendix."""
+
+import re
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from imprint.report import ladder, trajectories, wording
+from imprint.report.glossary import Glossary
+from imprint.report.model import ReportData
+
+LISTED_DOCUMENTS = 10
+_LEADING = re.compile(r"^([-+]|\d+[.)])(?=\s)")
+_SPECIAL = re.compile(r"([\\`*_\[\]|~$#{}!])")
+
+
+def render_markdown(data: ReportData) -> str:
+    """The report as GitHub-flavoured Markdown; texts from the data cannot form markup, HTML, links or table cells."""
+    glossary = Glossary(data)
+    return _environment().get_template("report.md.j2").render(
+        data=data,
+        glossary=glossary,
+        metrics=trajectories.metrics(data, glossary),
+        summaries=trajectories.summaries(data, glossary),
+        documents=sorted(data.documents, key=lambda document: document.rank)[:LISTED_DOCUMENTS],
+        total_seconds=sum(stage.seconds for stage in data.provenance.seconds),
+    )  # fmt: skip
+
+
+def plain(text: str) -> str:
+    """One line of Markdown that shows exactly this text: specials escaped, `<` and `&` as entities, no line break."""
+    one_line = " ".join(wording.visible(text).split())
+    escaped = _LEADING.sub(r"\\\1", _SPECIAL.sub(r"\\\1", one_line))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("://", ":&#47;&#47;")
+
+
+@cache
+def _environment() -> Environment:
+    """Templates in which every value is made plain, so that none can be forgotten."""
+    environment = Environment(
+        loader=PackageLoader("imprint.report"), autoescape=False, undefined=StrictUndefined, finalize=_finalize,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    environment.filters |= {
+        "number": wording.number, "exact": wording.exact, "signed": wording.signed, "percent": wording.percent,
+        "p_value": wording.p_value, "duration": wording.duration,
+    }  # fmt: skip
+    environment.globals |= {
+        "count": wording.count, "interval": wording.interval, "rungs": ladder.rungs, "standing": ladder.standing,
+    }  # fmt: skip
+    return environment
+
+
+def _finalize(value: Any) -> Any:
+    """Every text made plain on its way into the file."""
+    return plain(value) if isinstance(value, str) else value

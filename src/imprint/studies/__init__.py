@@ -1,0 +1,1 @@
+"""studies (table of contents to be written)."""

@@ -1,0 +1,270 @@
+"""The mechanism study: from text to a causal claim about which data made a head, on one screen."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from imprint.attribution import Attribution, Scores, TopRows, ranking
+from imprint.corpus import Packed
+from imprint.emergence import Onset, inside_transition
+from imprint.errors import ConfigError, ImprintError
+from imprint.interventions import load_rows
+from imprint.mechanisms import HEADS_FILE, LocateHeads, Trajectory
+from imprint.runs import Executor, Reporter, Step, Store, read_json, silent, write_json
+from imprint.stats import Claim, Concentration, Verdict, concentration, registration_digest
+from imprint.studies.arms import KEEP, Arm, Corpora, branches, corpora, measured, plan_arms, seeds, untouched_run
+from imprint.studies.claims import draw_claims, judge_all
+from imprint.studies.comparison import (
+    COPYING,
+    STRENGTH,
+    ArmEffect,
+    compare_arms,
+    curve,
+    find_onsets,
+    read_trajectories,
+)
+from imprint.studies.config import MechanismStudy
+from imprint.studies.ranking_quality import DomainShare, MethodScore, domain_shares, score_methods
+
+STAGES = ("corpus", "train", "locate", "attribute", "intervene", "report")
+INFLUENCE = "contrastive"
+"""The probe whose influence (not only its rank) is summed by domain and shown by token."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MechanismResult:
+    """Everything the study found; the report and the evidence file are written from this."""
+
+    study: MechanismStudy
+    registration: str
+    packed: Packed
+    texts: Path
+    """The training corpus as JSONL, for the documents that the report shows."""
+    reference_seed: int
+    transition: int
+    window: tuple[int, int]
+    head: str
+    location: dict[str, Any]
+    head_scores: pl.DataFrame
+    trajectories: pl.DataFrame
+    onsets: dict[tuple[str, int], Onset]
+    scores: Scores
+    order: np.ndarray
+    """Row indices, highest-ranked first."""
+    methods: list[MethodScore]
+    domains: list[DomainShare]
+    concentration: Concentration
+    effects: list[ArmEffect]
+    treated_rows: dict[str, int]
+    verdicts: list[Verdict]
+    claims: list[Claim]
+    keys: dict[str, str]
+    warnings: tuple[str, ...]
+    seconds: dict[str, float]
+
+
+@dataclass(kw_only=True, slots=True)
+class _Clock:
+    """Wall-clock seconds by stage, added up over the attempts that one result took."""
+
+    path: Path
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - start, 2)
+            write_json(self.path, self.seconds)
+
+
+def _clock(out: Path) -> _Clock:
+    path = out / "seconds.json"
+    return _Clock(path=path, seconds=read_json(path) if path.exists() else {})
+
+
+def run_mechanism_study(
+    study: MechanismStudy, out: Path, *, executor: Executor, reporter: Reporter = silent
+) -> MechanismResult:
+    """Run (or resume) the study in `out` and return what it found; the same call after a crash goes on where it was.
+
+    Raises:
+        ImprintError: no induction head formed in the reference run, so there is nothing to attribute.
+    """
+    store, clock = Store(out / "store"), _clock(out)
+    registration = _register(study, out)
+    with clock.stage("corpus"), reporter.stage("corpus: collect, plant, pack", 2) as advance:
+        data = corpora(study)
+        packed = Packed.load(store.get(data.train))
+        advance(1)
+        store.get(data.heldout)
+        advance(1)
+    with clock.stage("train"):
+        untouched = _train(study, data, store, executor, reporter)
+    with clock.stage("locate"):
+        table = read_trajectories(untouched)
+        reference, transition, window = _choose_window(study, table)
+        locating = _locate(study, reference, store, reporter)
+        location = read_json(store.get(locating) / "location.json")
+        head = _target(location)
+    with clock.stage("attribute"):
+        attribution = Attribution(
+            run=untouched_run(study, data.train, reference),
+            step=transition,
+            packed=data.train,
+            head=head,
+            probe=study.probe,
+            options=study.attribution,
+        )
+        scored = _attribute(attribution, store, len(packed), reporter)
+        values = ranking(scored, study.ranking)
+        top = TopRows(attribution=attribution, ranking=study.ranking, fraction=study.interventions.fraction)
+        chosen = load_rows(store.get(top))
+        scores = Scores.load(scored)
+        methods = score_methods(scored, packed, fraction=study.interventions.fraction)
+        domains = domain_shares(scores.of(INFLUENCE), packed, chosen)
+        concentrated = concentration(scores.of(INFLUENCE), seed=0)
+    with clock.stage("intervene"):
+        arms = plan_arms(study, attribution, data)
+        retrained = _intervene(study, arms, data, window, top, store, executor, reporter)
+    with clock.stage("report"):
+        table = read_trajectories({**untouched, **retrained})
+        chance, items = location["copy_chance"], study.probe.rows * (packed.context // 2 - 1)
+        onsets = find_onsets(table, chance=chance, items=items)
+        effects = compare_arms(table, onsets, arms, list(seeds(study)))
+        verdicts = judge_all(study, table, onsets, methods, list(seeds(study)))
+        claims = draw_claims(study, head, location, methods, effects)
+    return MechanismResult(
+        study=study,
+        registration=registration,
+        packed=packed,
+        texts=store.get(data.train.corpus) / "corpus.jsonl",
+        reference_seed=reference,
+        transition=transition,
+        window=window,
+        head=head,
+        location=location,
+        head_scores=pl.read_parquet(untouched[KEEP, reference] / HEADS_FILE),
+        trajectories=table,
+        onsets=onsets,
+        scores=scores,
+        order=np.argsort(-values, kind="stable"),
+        methods=methods,
+        domains=domains,
+        concentration=concentrated,
+        effects=effects,
+        treated_rows={arm.name: len(load_rows(store.get(arm.rows))) for arm in arms},
+        verdicts=verdicts,
+        claims=claims,
+        keys={"corpus": data.train.key, "attribution": attribution.key, "locate": locating.key},
+        warnings=tuple(warning for entry in store.list() for warning in entry.manifest.warnings),
+        seconds=clock.seconds,
+    )
+
+
+def _register(study: MechanismStudy, out: Path) -> str:
+    """Write the study and its hypotheses before anything is computed, and refuse to change them afterwards."""
+    digest = registration_digest(study.hypotheses)
+    registered = out / "registration.json"
+    if registered.exists() and read_json(registered)["digest"] != digest:
+        raise ConfigError(
+            f"'{out.name}' was registered with other hypotheses; choose another --out folder, because a hypothesis that is"
+            " changed after the run has begun is no longer registered before it"
+        )
+    if not registered.exists():
+        hypotheses = [hypothesis.model_dump(mode="json") for hypothesis in study.hypotheses]
+        write_json(registered, {"digest": digest, "hypotheses": hypotheses})
+    return digest
+
+
+def _train(
+    study: MechanismStudy, data: Corpora, store: Store, executor: Executor, reporter: Reporter
+) -> dict[tuple[str, int], Path]:
+    runs = {(KEEP, seed): measured(study, untouched_run(study, data.train, seed), data) for seed in seeds(study)}
+    return _train_and_measure(runs, "train: untouched runs", store, executor, reporter)
+
+
+def _train_and_measure(
+    runs: dict[tuple[str, int], Trajectory], stage: str, store: Store, executor: Executor, reporter: Reporter
+) -> dict[tuple[str, int], Path]:
+    trained = [trajectory.run for trajectory in runs.values()]
+    units = sum(run.updates for run in trained)
+    executor.run(trained, store, progress=reporter, stage=stage, units=units)
+    checkpoints = sum(len(run.checkpoints) for run in trained)
+    folders = executor.run(list(runs.values()), store, progress=reporter, stage=f"{stage}, measured", units=checkpoints)
+    return dict(zip(runs, folders, strict=True))
+
+
+def _choose_window(study: MechanismStudy, table: pl.DataFrame) -> tuple[int, int, tuple[int, int]]:
+    """The reference seed, its checkpoint inside the transition, and the steps of the intervention."""
+    reference = study.training.first_seed
+    steps, strength = curve(table, KEEP, reference, STRENGTH)
+    _, copying = curve(table, KEEP, reference, COPYING)
+    if max(strength) < 0.2:
+        raise ImprintError(
+            f"no induction head formed in the reference run (largest prefix matching {max(strength):.3f}, copy accuracy"
+            f" {max(copying):.3f} after {steps[-1]} steps), so there is nothing to attribute; train longer or plant more"
+            " novel repeats"
+        )
+    crossing = next(step for step, value in zip(steps, strength, strict=True) if value > 0.5 * max(strength))
+    every = study.training.checkpoint_every
+    first = max(every, int(0.6 * crossing) // every * every)
+    window = study.interventions.window or (first, study.training.steps)
+    return reference, inside_transition(steps, strength), window
+
+
+def _locate(study: MechanismStudy, reference: int, store: Store, reporter: Reporter) -> LocateHeads:
+    data = corpora(study)
+    step = LocateHeads(
+        run=untouched_run(study, data.train, reference),
+        step=study.training.steps,
+        context_length=data.train.context,
+        probe=study.probe,
+    )
+    with reporter.stage("locate: heads, nulls, ablations", 1) as advance:
+        store.get(step, progress=reporter)
+        advance(1)
+    return step
+
+
+def _target(location: dict[str, Any]) -> str:
+    """The induction head with the highest score; any head with the highest score when none passed every test."""
+    heads = location["heads"]
+    named = [head for head in heads if head["role"] == "induction"]
+    return str(max(named or heads, key=lambda head: head["prefix_matching"]["estimate"])["head"])
+
+
+def _attribute(attribution: Attribution, store: Store, rows: int, reporter: Reporter) -> Path:
+    units = rows + min(rows, attribution.options.max_rows)
+    with reporter.stage("attribute: influence of every document", units) as advance:
+        return store.get(attribution, progress=reporter, advance=advance)
+
+
+def _intervene(
+    study: MechanismStudy,
+    arms: list[Arm],
+    data: Corpora,
+    window: tuple[int, int],
+    top: Step,
+    store: Store,
+    executor: Executor,
+    reporter: Reporter,
+) -> dict[tuple[str, int], Path]:
+    for arm in arms:
+        store.get(arm.rows)
+    runs = branches(study, arms, data, window, top)
+    return _train_and_measure(runs, "intervene: retrain the arms", store, executor, reporter)
+
+
+def workers() -> int:
+    """How many processes to train in: one a core that this process may use."""
+    return max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
