@@ -10,6 +10,8 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from imprint.capabilities import random_period_probes
+from imprint.mechanisms import locate
 from imprint.models.hooks import ablate_heads, attention_patterns
 from imprint.models.loading import load_model, load_tokenizer
 
@@ -101,6 +103,14 @@ def test_stories_tells_stories(stories):
 def test_stories_is_a_true_negative(stories):
     tokens = repeats(3, 512, 50, 32, bos=1)
     assert prefix_matching(stories, tokens, 50).max() < 0.1
+
+
+def test_stories_has_no_head_that_locate_calls_induction(stories):
+    probes = random_period_probes(range(3, 512), rows=16, seed=0, bos=1, context=128)
+    location = locate(stories, probes)
+    assert location.copy_accuracy.estimate < 0.05
+    assert [head.head for head in location.heads if head.role == "induction"] == []
+    assert location.best() is None
 
 
 @pytest.fixture(scope="module")

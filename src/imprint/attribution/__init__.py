@@ -2,7 +2,8 @@
 
 from imprint.attribution.baselines import bm25_scores, embedding_scores, ngram_scores, random_scores
 from imprint.attribution.ekfac import BlockFactors, EkfacOptions, fit_factors, precondition
-from imprint.attribution.influence import influence, score_rows
+from imprint.attribution.head import BASELINES, HeadAttribution, HeadMechanism, attribute_head, load_baselines
+from imprint.attribution.influence import influence
 from imprint.attribution.queries import (
     Query,
     attention_query,
@@ -13,17 +14,10 @@ from imprint.attribution.queries import (
     previous_token_query,
     query_gradient,
 )
+from imprint.attribution.rankings import CONSENSUS, PROBES, consensus, ranking
 from imprint.attribution.scores import SIGN, Scores, per_token
-from imprint.attribution.steps import (
-    BASELINES,
-    CONSENSUS,
-    PROBES,
-    Attribution,
-    TopRows,
-    consensus,
-    load_baselines,
-    ranking,
-)
+from imprint.attribution.scoring import score_rows
+from imprint.attribution.steps import AttributeModel, Attribution, TopRows
 from imprint.attribution.subspace import Block, HeadParts, Subspace, head_subspace, weight_matrix
 
 __all__ = [
@@ -31,16 +25,20 @@ __all__ = [
     "CONSENSUS",
     "PROBES",
     "SIGN",
+    "AttributeModel",
     "Attribution",
     "Block",
     "BlockFactors",
     "EkfacOptions",
+    "HeadAttribution",
+    "HeadMechanism",
     "HeadParts",
     "Query",
     "Scores",
     "Subspace",
     "TopRows",
     "attention_query",
+    "attribute_head",
     "bm25_scores",
     "consensus",
     "contrastive_query",

@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from imprint.corpus import Packed, repeated_ngram_rate
+from imprint.models import evaluating
 
 
 def random_scores(rows: int, *, seed: int) -> Float64[np.ndarray, "row"]:
@@ -44,13 +45,14 @@ def _ngrams(tokens: Sequence[int] | np.ndarray, n: int) -> list[str]:
 def embedding_scores(
     model: PreTrainedModel, packed: Packed, probe: Int[Tensor, "probe seq"], *, batch: int = 256
 ) -> Float64[np.ndarray, "row"]:
-    """Cosine between a row's mean last hidden state and that of the probe, by the model itself."""
+    """Cosine between a row's mean last hidden state and that of the probe, both minus the mean over rows."""
     tokens = torch.from_numpy(packed.tokens[:, :-1])
     lengths = torch.from_numpy(packed.lengths.astype(np.int64))
-    means = torch.cat(
-        [_mean_state(model, tokens[i : i + batch], lengths[i : i + batch]) for i in range(0, len(tokens), batch)]
-    )
-    target = _mean_state(model, probe, torch.full((len(probe),), probe.shape[1])).mean(0, keepdim=True)
+    with evaluating(model):
+        means = torch.cat(
+            [_mean_state(model, tokens[i : i + batch], lengths[i : i + batch]) for i in range(0, len(tokens), batch)]
+        )
+        target = _mean_state(model, probe, torch.full((len(probe),), probe.shape[1])).mean(0, keepdim=True)
     cosine = torch.nn.functional.cosine_similarity(means - means.mean(0), target - means.mean(0))
     return cosine.double().numpy()
 

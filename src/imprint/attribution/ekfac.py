@@ -15,6 +15,9 @@ from imprint.errors import SelfCheckFailed
 from imprint.models import loss_gradients
 from imprint.types import Advance, no_progress
 
+LEAST_ROWS = 4
+"""Fewest rows that factors are fitted on: two for each half of the split-half check."""
+
 
 class EkfacOptions(BaseModel):
     """How the Fisher is estimated and damped."""
@@ -27,7 +30,7 @@ class EkfacOptions(BaseModel):
     """The smallest damped eigenvalue."""
     labels: Literal["sampled", "data"] = "sampled"
     """Sampled from the model (true Fisher) or the data's own (empirical Fisher, another matrix)."""
-    max_rows: int = Field(default=2000, ge=2)
+    max_rows: int = Field(default=2000, ge=LEAST_ROWS)
     """How many rows the factors are fitted on."""
     batch: int = Field(default=64, ge=1)
 
@@ -121,6 +124,10 @@ class _Moments:
 
 def _eigenbasis(moment: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
     """Orthonormal eigenvectors in columns, by float64 `eigh`, checked to diagonalise the moment."""
+    if not bool(moment.isfinite().all()):
+        raise SelfCheckFailed(
+            "a Kronecker factor is not finite, so activations or gradients overflow; look for a diverged checkpoint"
+        )
     symmetric = (moment.double() + moment.double().T) / 2
     ridge = 1e-6 * symmetric.diagonal().mean()
     values, basis = torch.linalg.eigh(symmetric + ridge * torch.eye(len(symmetric), dtype=torch.float64))
@@ -148,7 +155,7 @@ def split_half(
 
 
 def precondition(
-    factors: Sequence[BlockFactors], gradient: Sequence[Float[Tensor, "out in"]]
-) -> list[Float[Tensor, "out in"]]:
+    factors: Sequence[BlockFactors], gradient: Sequence[Float[Tensor, "_out _in"]]
+) -> list[Float[Tensor, "_out _in"]]:
     """The damped inverse Fisher times a gradient, block by block."""
     return [block.precondition(piece) for block, piece in zip(factors, gradient, strict=True)]

@@ -10,8 +10,8 @@ from transformers import PreTrainedModel
 
 from imprint.attribution.subspace import Subspace
 from imprint.capabilities import RepeatProbe
-from imprint.errors import SelfCheckFailed
-from imprint.models import Component, OutputGradients, captured, eager_attention, log_probs_of
+from imprint.errors import ComponentNotFound, SelfCheckFailed
+from imprint.models import Anatomy, Component, OutputGradients, captured, eager_attention, log_probs_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,7 +68,7 @@ def induction_queries(probe: RepeatProbe, head: Component | str) -> tuple[Query,
     return log_prob_query(probe), contrastive_query(probe), attention_query(probe, head)
 
 
-def query_gradient(model: PreTrainedModel, subspace: Subspace, query: Query) -> list[Float[Tensor, "out in"]]:
+def query_gradient(model: PreTrainedModel, subspace: Subspace, query: Query) -> list[Float[Tensor, "_out _in"]]:
     """The gradient of the query with respect to the subspace, one matrix per block.
 
     Raises:
@@ -85,7 +85,7 @@ def query_gradient(model: PreTrainedModel, subspace: Subspace, query: Query) -> 
     return gradient
 
 
-def _check_gradient(gradient: Sequence[Float[Tensor, "out in"]], query: Query, subspace: Subspace) -> None:
+def _check_gradient(gradient: Sequence[Float[Tensor, "_out _in"]], query: Query, subspace: Subspace) -> None:
     norm = sum(float(piece.double().square().sum()) for piece in gradient) ** 0.5
     if norm != norm or norm == float("inf"):
         raise SelfCheckFailed(f"the gradient of query '{query.name}' on {subspace.name} is not finite")
@@ -104,8 +104,9 @@ def _log_probs(model: PreTrainedModel, tokens: Tensor, probe: RepeatProbe) -> Fl
 def _attention(
     model: PreTrainedModel, probe: RepeatProbe, head: Component | str, queries: Tensor, keys: Tensor
 ) -> Float[Tensor, ""]:
-    component = Component.parse(head) if isinstance(head, str) else head
-    assert component.layer is not None
+    component = Anatomy(model).find(head)
+    if component.site != "head" or component.layer is None:
+        raise ComponentNotFound(f"'{component}' is not a head, so it pays no attention; write for example L1.H0")
     with eager_attention(model):
         attentions: tuple[Tensor, ...] = model(probe.tokens, use_cache=False, output_attentions=True).attentions
     return attentions[component.layer][:, component.head, queries, keys].sum(1).mean()

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Float32, Float64
 
+from imprint.errors import ConfigError
 from imprint.runs import read_json, write_json
 
 SIGN = "positive = training on it raises the query"
@@ -23,13 +24,16 @@ class Scores:
 
     queries: tuple[str, ...]
     rows: Float64[np.ndarray, "query row"]
-    tokens: Float32[np.ndarray, "query row seq"]
+    tokens: Float32[np.ndarray, "curved row seq"]
+    """Of the first queries, those with curvature; the plain ones (`<query>/dot`) have row scores only."""
     subspace: str
     checks: dict[str, float]
     """Self-checks that the run passed, by name (see `attribution.checks`)."""
 
     def of(self, query: str) -> Float64[np.ndarray, "row"]:
-        """The row scores of one query."""
+        """The row scores of one query; ConfigError names the known ones if there is none such."""
+        if query not in self.queries:
+            raise ConfigError(f"no query is called '{query}'; choose one of {', '.join(self.queries)}")
         scores: np.ndarray = self.rows[self.queries.index(query)]
         return scores
 

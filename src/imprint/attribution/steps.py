@@ -1,36 +1,27 @@
-"""Attribution as content-addressed steps: influence of a run's training rows on a head, and the rows it ranks highest."""
+"""Attribution as content-addressed steps: influence of training rows on a head, and the rows that it ranks highest."""
 
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
 from pydantic import Field
-from scipy.stats import rankdata
 
-from imprint.attribution.baselines import bm25_scores, embedding_scores, ngram_scores, random_scores
 from imprint.attribution.ekfac import EkfacOptions
-from imprint.attribution.influence import influence
-from imprint.attribution.queries import Query, induction_queries, off_by_one_query, previous_token_query
-from imprint.attribution.scores import Scores
-from imprint.attribution.subspace import HeadParts, head_subspace
+from imprint.attribution.head import HeadMechanism, attribute_head
+from imprint.attribution.rankings import CONSENSUS, ranking
+from imprint.attribution.subspace import HeadParts
+from imprint.capabilities import ordinary_tokens, repeat_probe
 from imprint.corpus import Packed
 from imprint.errors import ConfigError
 from imprint.interventions import ROWS_FILE
 from imprint.mechanisms.steps import ProbeOptions
-from imprint.models import Train, open_checkpoint
-from imprint.runs import Context, Step, derive
+from imprint.models import Train, load_model, load_tokenizer, open_checkpoint
+from imprint.runs import Context, Step
 from imprint.stats.samples import top_count
-
-CONSENSUS = "consensus"
-"""Mean rank over the three induction probes: the ranking that no single probe's weakness decides."""
-PROBES = ("log_prob", "contrastive", "attention")
-BASELINES = ("random", "loss", "gradient norm", "repeated bigrams", "BM25", "embedding")
-"""Rows of `baselines.npy`."""
 
 
 class Attribution(Step):
-    """EK-FAC influence of every row on one head of one checkpoint, with every cheap baseline beside it."""
+    """EK-FAC influence of every row on one head of a run's checkpoint, with every cheap baseline beside it."""
 
     run: Train
     step: int
@@ -39,73 +30,61 @@ class Attribution(Step):
     parts: HeadParts = "qkvo"
     probe: ProbeOptions = ProbeOptions()
     options: EkfacOptions = EkfacOptions()
-    mechanism: Literal["induction", "previous_token"] = "induction"
+    mechanism: HeadMechanism = "induction"
     mutant: bool = False
     """Also score with the published off-by-one probe, which must fail (calibration only)."""
     seed: int = 0
 
     def execute(self, folder: Path, context: Context) -> None:
-        """Score, check and save: `scores.npy`, `token_scores.npy`, `scores.json`, `losses.npy`, `baselines.npy`."""
+        """Score, check and save (see `HeadAttribution.save`)."""
         torch.set_num_threads(1)
         packed = Packed.load(context.get(self.packed))
-        model = open_checkpoint(context.get(self.run), self.step)
-        tokens, lengths = torch.from_numpy(packed.tokens), torch.from_numpy(packed.lengths.astype(np.int64))
-        probe = self.probe.build(packed.context)[0]
-        scores, collected = influence(
-            model,
-            head_subspace(model, self.head, self.parts),
-            self._queries(packed.context),
-            tokens,
-            lengths,
-            self.options,
-            seed=derive(self.seed, "labels"),
+        attribute_head(
+            open_checkpoint(context.get(self.run), self.step),
+            packed,
+            self.head,
+            self.probe.build(packed.context)[0],
+            parts=self.parts,
+            mechanism=self.mechanism,
+            options=self.options,
+            mutant=self.mutant,
+            seed=self.seed,
             advance=context.advance,
-        )
-        scores.save(folder)
-        losses = collected.row_losses().double().numpy()
-        np.save(folder / "losses.npy", losses)
-        baselines = (
-            random_scores(len(packed), seed=derive(self.seed, "random")),
-            losses,
-            collected.gradient_norms().double().numpy(),
-            ngram_scores(packed),
-            bm25_scores(packed, probe.tokens),
-            embedding_scores(model, packed, probe.tokens),
-        )
-        np.save(folder / "baselines.npy", np.stack(baselines))
-
-    def _queries(self, context: int) -> list[Query]:
-        probe = self.probe.build(context)[0]
-        if self.mechanism == "previous_token":
-            return [previous_token_query(probe, self.head)]
-        mutants = [off_by_one_query(probe)] if self.mutant else []
-        return [*induction_queries(probe, self.head), *mutants]
+        ).save(folder)
 
 
-def load_baselines(folder: Path) -> dict[str, np.ndarray]:
-    """The baseline scores of every row, by name."""
-    return dict(zip(BASELINES, np.load(folder / "baselines.npy"), strict=True))
+class AttributeModel(Step):
+    """EK-FAC influence of every row on one head of a saved model, with probes of the tokenizer's ordinary tokens."""
 
+    model: Path
+    packed: Step
+    head: str
+    parts: HeadParts = "qkvo"
+    options: EkfacOptions = EkfacOptions()
+    mechanism: HeadMechanism = "induction"
+    probe_rows: int = Field(default=32, ge=4)
+    seed: int = 0
 
-def consensus(scores: Scores) -> np.ndarray:
-    """The mean over the three probes of each row's rank, divided by the number of rows (1 = top under all three)."""
-    ranks = [rankdata(scores.of(name)) for name in PROBES if name in scores.queries]
-    if not ranks:
-        raise ConfigError(f"scores of {scores.queries} hold none of the induction probes, so there is no consensus")
-    return np.asarray(np.mean(ranks, axis=0) / scores.rows.shape[1])
-
-
-def ranking(folder: Path, name: str) -> np.ndarray:
-    """One score a row by name: a query, `<query>/dot`, "consensus" or a baseline."""
-    scores = Scores.load(folder)
-    if name == CONSENSUS:
-        return consensus(scores)
-    if name in scores.queries:
-        return scores.of(name)
-    if name in BASELINES:
-        return load_baselines(folder)[name]
-    known = ", ".join([CONSENSUS, *scores.queries, *BASELINES])
-    raise ConfigError(f"no ranking is called '{name}'; choose one of {known}")
+    def execute(self, folder: Path, context: Context) -> None:
+        """Score, check and save (see `HeadAttribution.save`)."""
+        torch.set_num_threads(1)
+        packed = Packed.load(context.get(self.packed))
+        tokenizer = load_tokenizer(self.model)
+        alphabet, bos = ordinary_tokens(tokenizer), tokenizer.bos_token_id
+        period = min((packed.context - (bos is not None)) // 2, len(alphabet))
+        attribute_head(
+            load_model(self.model),
+            packed,
+            self.head,
+            repeat_probe(
+                alphabet, period=period, rows=self.probe_rows, seed=self.seed, bos=bos, context=packed.context
+            ),
+            parts=self.parts,
+            mechanism=self.mechanism,
+            options=self.options,
+            seed=self.seed,
+            advance=context.advance,
+        ).save(folder)
 
 
 class TopRows(Step):

@@ -52,7 +52,7 @@ class Subspace:
     blocks: tuple[Block, ...]
     modules: dict[str, nn.Module]
 
-    def gradients(self, batch: OutputGradients) -> list[Float[Tensor, "row out in"]]:
+    def gradients(self, batch: OutputGradients) -> list[Float[Tensor, "row _out _in"]]:
         """Each row's gradient, one matrix per block."""
         return [block.matrix_gradient(batch) for block in self.blocks]
 
@@ -63,7 +63,7 @@ class Subspace:
         )
 
     @contextmanager
-    def shifted(self, directions: Sequence[Float[Tensor, "out in"]], scale: float) -> Iterator[None]:
+    def shifted(self, directions: Sequence[Float[Tensor, "_out _in"]], scale: float) -> Iterator[None]:
         """Add `scale * directions` to the parameters while the block runs, then restore them bit for bit."""
         saved = {name: weight.detach().clone() for name, weight in self._weights()}
         try:

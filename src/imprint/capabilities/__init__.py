@@ -1,11 +1,13 @@
 """Capabilities: what a model can do, measured on items whose answers are known."""
 
 from imprint.capabilities import icl
+from imprint.capabilities.alphabet import ordinary_tokens
 from imprint.capabilities.repeats import (
     RepeatProbe,
     copy_accuracy,
     copy_hits,
     copy_log_probs,
+    copying,
     fewshot_hits,
     random_period_probes,
     repeat_probe,
@@ -16,8 +18,10 @@ __all__ = [
     "copy_accuracy",
     "copy_hits",
     "copy_log_probs",
+    "copying",
     "fewshot_hits",
     "icl",
+    "ordinary_tokens",
     "random_period_probes",
     "repeat_probe",
 ]

@@ -1,7 +1,7 @@
 """The field's in-context-learning scores, kept apart: their signs and baselines are incompatible.
 
 `icl.olsson`  L[late] - L[early], mean over documents; negative = the model uses its context.
-`icl.mda`     L[late] - mean(L[0:early]); negative = good; another baseline.
+`icl.mda`     L[late] - mean(L[beginning]); negative = good; another baseline.
 `icl.fewshot` accuracy on k-shot items; positive = good.
 Trust: a drop of loss along the context is not few-shot ability (Yin and Steinhardt 2025: function-vector heads, not
 induction heads, carry few-shot accuracy; HAPAX 2511.05743: weaker induction heads with better abstractive ICL).
@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 
 from imprint.capabilities.repeats import fewshot_hits
 from imprint.errors import ConfigError
-from imprint.models import label_mask, token_losses
+from imprint.models import evaluating, label_mask, token_losses
 
 __all__ = ["IclWindows", "fewshot", "mda", "olsson", "row_losses"]
 
@@ -27,27 +27,31 @@ class IclWindows:
     """Which positions of the loss vector count as early and as late (end exclusive)."""
 
     early: tuple[int, int]
+    """The baseline of `icl.olsson`."""
     late: tuple[int, int]
+    beginning: tuple[int, int]
+    """The baseline of `icl.mda`."""
 
     @staticmethod
     def for_context(context: int) -> "IclWindows":
-        """Olsson's positions 50 and 500 where the context allows; else 4..12 against the last eight (METHODS §2.1)."""
+        """Positions 50 (or 0..50) and 500 where the context allows; else 4..12 (or 0..12) and the last eight (METHODS §2.1)."""
         if context > 500:
-            return IclWindows(early=(50, 51), late=(500, 501))
+            return IclWindows(early=(50, 51), late=(500, 501), beginning=(0, 50))
         if context < 20:
             raise ConfigError(f"a context of {context} tokens is too short for an ICL score; it needs at least 20")
-        return IclWindows(early=(4, 12), late=(context - 8, context))
+        return IclWindows(early=(4, 12), late=(context - 8, context), beginning=(0, 12))
 
 
 @torch.no_grad()
 def row_losses(
     model: PreTrainedModel, tokens: Int[Tensor, "row seq_plus_1"], lengths: Int[Tensor, "row"], *, batch: int = 64
 ) -> tuple[Float[Tensor, "row seq"], Float[Tensor, "row seq"]]:
-    """Every token's loss in nats, and the mask of real tokens."""
-    losses = [
-        token_losses(model(tokens[i : i + batch, :-1], use_cache=False).logits, tokens[i : i + batch, 1:])
-        for i in range(0, len(tokens), batch)
-    ]
+    """Every token's loss in nats, and the mask of real tokens; without dropout."""
+    with evaluating(model):
+        losses = [
+            token_losses(model(tokens[i : i + batch, :-1], use_cache=False).logits, tokens[i : i + batch, 1:])
+            for i in range(0, len(tokens), batch)
+        ]
     return torch.cat(losses), label_mask(lengths, tokens.shape[1] - 1)
 
 
@@ -58,9 +62,9 @@ def olsson(losses: Float[Tensor, "row seq"], mask: Float[Tensor, "row seq"], win
 
 
 def mda(losses: Float[Tensor, "row seq"], mask: Float[Tensor, "row seq"], windows: IclWindows) -> float:
-    """`icl.mda` = late loss minus the mean loss of all positions up to the early window's end; negative = good."""
+    """`icl.mda` = late loss minus the mean loss of the row's beginning in nats, over the same rows; negative = good."""
     full = _full_rows(mask, windows)
-    return float(_mean(losses, full, windows.late) - _mean(losses, full, (0, windows.early[1])))
+    return float(_mean(losses, full, windows.late) - _mean(losses, full, windows.beginning))
 
 
 def fewshot(

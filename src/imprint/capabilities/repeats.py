@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from imprint.errors import ConfigError
-from imprint.models import log_probs_of
+from imprint.models import evaluating, log_probs_of
 from imprint.stats import Effect, bootstrap_mean
 
 
@@ -54,8 +54,9 @@ def repeat_probe(
     position 0 attends itself and a perfect head scores 1 - .5 / (period - 1) (P3).
 
     Raises:
-        ConfigError: the alphabet is smaller than the period, or the sequences do not fit the context.
+        ConfigError: the alphabet is smaller than the period or holds the BOS, or the sequences do not fit the context.
     """
+    _check_alphabet(alphabet, bos)
     if period < 2 or len(set(alphabet)) < period:
         raise ConfigError(
             f"period {period} needs at least 2 and at most {len(set(alphabet))} tokens, the alphabet's size"
@@ -94,18 +95,36 @@ def random_period_probes(
     ]
 
 
+def _check_alphabet(alphabet: Sequence[int], bos: int | None) -> None:
+    if bos in alphabet:
+        raise ConfigError(f"the alphabet holds the BOS token {bos}, which would be its own second match; leave it out")
+
+
 @torch.no_grad()
+def _logits(model: PreTrainedModel, tokens: Int[Tensor, "row seq"]) -> Float[Tensor, "row seq vocabulary"]:
+    """The logits of one forward pass, whatever mode the model is in."""
+    with evaluating(model):
+        logits: Tensor = model(tokens, use_cache=False).logits
+    return logits
+
+
+def copying(
+    model: PreTrainedModel, probe: RepeatProbe
+) -> tuple[Float[Tensor, "row query"], Float[Tensor, "row query"]]:
+    """`copy_log_probs` and `copy_hits` from one forward pass."""
+    logits = _logits(model, probe.tokens)[:, probe.query]
+    copies = probe.tokens[:, probe.query + 1]
+    return log_probs_of(logits, copies), (logits.argmax(-1) == copies).float()
+
+
 def copy_log_probs(model: PreTrainedModel, probe: RepeatProbe) -> Float[Tensor, "row query"]:
     """The model's log-probability of each token of the second copy, in nats."""
-    logits = model(probe.tokens, use_cache=False).logits[:, probe.query]
-    return log_probs_of(logits, probe.tokens[:, probe.query + 1])
+    return copying(model, probe)[0]
 
 
-@torch.no_grad()
 def copy_hits(model: PreTrainedModel, probe: RepeatProbe) -> Float[Tensor, "row query"]:
     """One where the model's top prediction is the copied token, else zero."""
-    predicted: Tensor = model(probe.tokens, use_cache=False).logits[:, probe.query].argmax(-1)
-    return (predicted == probe.tokens[:, probe.query + 1]).float()
+    return copying(model, probe)[1]
 
 
 def copy_accuracy(model: PreTrainedModel, probes: Sequence[RepeatProbe], *, seed: int = 0) -> Effect:
@@ -119,7 +138,11 @@ def copy_accuracy(model: PreTrainedModel, probes: Sequence[RepeatProbe], *, seed
 def fewshot_hits(
     model: PreTrainedModel, alphabet: Sequence[int], *, shots: int, rows: int, seed: int, bos: int | None
 ) -> Float[Tensor, "row"]:
-    """One where the model completes a k-shot associative recall: x1 y1 ... xk yk xi -> yi, fresh random pairs each row."""
+    """One where the model completes a k-shot associative recall: x1 y1 ... xk yk xi -> yi, fresh random pairs each row.
+
+    Trust: chance is 1 / alphabet, but a model that names any of the answers it has seen is right in 1 / shots.
+    """
+    _check_alphabet(alphabet, bos)
     tokens = np.unique(np.asarray(alphabet))
     if len(tokens) < 2 * shots:
         raise ConfigError(f"{shots} shots need {2 * shots} different tokens but the alphabet has {len(tokens)}")
@@ -130,6 +153,5 @@ def fewshot_hits(
     start = np.full((rows, int(bos is not None)), bos if bos is not None else 0)
     prompt = np.concatenate([start, pairs, pairs[lines, 2 * asked][:, None]], axis=1)
     answer = torch.from_numpy(pairs[lines, 2 * asked + 1])
-    with torch.no_grad():
-        predicted: Tensor = model(torch.from_numpy(prompt), use_cache=False).logits[:, -1].argmax(-1)
+    predicted = _logits(model, torch.from_numpy(prompt))[:, -1].argmax(-1)
     return (predicted == answer).float()

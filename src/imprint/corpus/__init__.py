@@ -9,6 +9,7 @@ from imprint.corpus.planted import BOILERPLATE, NOISE, NOVEL_REPEATS, boilerplat
 from imprint.corpus.readers import read_corpus
 from imprint.corpus.steps import (
     CORPUS_FILE,
+    TOKENIZER_FOLDER,
     FileCorpus,
     MachineCorpus,
     PackedCorpus,
@@ -29,6 +30,7 @@ __all__ = [
     "NOVEL_REPEATS",
     "PRESETS",
     "PROSE",
+    "TOKENIZER_FOLDER",
     "Corpus",
     "Document",
     "FileCorpus",

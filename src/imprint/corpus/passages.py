@@ -5,17 +5,21 @@ from collections.abc import Iterator
 import numpy as np
 
 from imprint.corpus.documents import Corpus, Document
-from imprint.errors import CorpusError
+from imprint.errors import ConfigError, CorpusError
 
 
 def passages(corpus: Corpus, *, most_bytes: int, per_domain: int, seed: int) -> Corpus:
     """`per_domain` random passages of every domain, consecutive pieces of at most `most_bytes` bytes of UTF-8.
 
-    Ids are `<document id>#<character offset>`; only the last piece of a document is shorter, and dropped below a third.
+    Ids are `<document id>#<character offset>`. Only the last piece of a document is shorter; a piece of which less than
+    a third of `most_bytes` is left without the white space around it is dropped.
 
     Raises:
+        ConfigError: `most_bytes` is below 4, too short for one character.
         CorpusError: a domain has fewer passages than asked for.
     """
+    if most_bytes < 4:
+        raise ConfigError(f"a passage of {most_bytes} bytes cannot hold every character; use at least 4")
     chosen: list[Document] = []
     for number, (domain, documents) in enumerate(corpus.by_domain().items()):
         pieces = [piece for document in documents for piece in _cut(document, most_bytes)]
@@ -34,7 +38,7 @@ def _cut(document: Document, most_bytes: int) -> Iterator[Document]:
     while start < len(document.text):
         end = _end(document.text, start, most_bytes)
         text = document.text[start:end]
-        if len(text.strip()) >= most_bytes // 3:
+        if len(text.strip().encode("utf-8")) >= most_bytes // 3:
             name = f"{document.id}#{start}"
             yield Document(id=name, text=text, domain=document.domain, source=document.source)
         start = end

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from imprint.corpus.collect import collect_machine_text
@@ -16,10 +16,11 @@ from imprint.corpus.readers import read_corpus
 from imprint.corpus.stream import shuffled_stream
 from imprint.corpus.tokenizer import byte_tokenizer
 from imprint.corpus.worlds import PlantedWorld
-from imprint.errors import ConfigError
+from imprint.errors import ConfigError, CorpusError
 from imprint.runs import Context, Step, derive
 
 CORPUS_FILE = "corpus.jsonl"
+TOKENIZER_FOLDER = "tokenizer"
 Part = Literal["train", "heldout"]
 
 
@@ -62,14 +63,22 @@ class TrainingCorpus(Step):
     heldout_fraction: float = Field(default=0.1, gt=0, lt=1)
     seed: int = 0
 
+    @model_validator(mode="after")
+    def _shares_leave_room(self) -> "TrainingCorpus":
+        if self.novel_repeats + self.boilerplate >= 1:
+            planted = f"{self.novel_repeats} novel repeats and {self.boilerplate} boilerplate"
+            raise ValueError(f"shares of {planted} leave no room for natural text; they must add to less than 1")
+        return self
+
     def execute(self, folder: Path, context: Context) -> None:
-        """Divide, cut, plant and save."""
-        whole = Corpus.load(context.get(self.base) / CORPUS_FILE)
-        mine = Corpus(documents=tuple(document for document in whole if self._belongs(document.id)))
+        """Divide, cut, plant and save; a domain with no document in this part is warned of."""
+        mine = self._divided(Corpus.load(context.get(self.base) / CORPUS_FILE), context)
         novel, fixed = (round(self.documents * share) for share in (self.novel_repeats, self.boilerplate))
-        per_domain = max(1, (self.documents - novel - fixed) // max(1, len(mine.domains)))
         natural = passages(
-            mine, most_bytes=self.passage_bytes, per_domain=per_domain, seed=derive(self.seed, self.part)
+            mine,
+            most_bytes=self.passage_bytes,
+            per_domain=self._per_domain(self.documents - novel - fixed, len(mine.domains)),
+            seed=derive(self.seed, self.part),
         )
         generator = np.random.default_rng(derive(self.seed, "planted", self.part))
         planted = [
@@ -77,6 +86,23 @@ class TrainingCorpus(Step):
             *boilerplate(fixed, self.passage_bytes, generator),
         ]
         natural.extended(planted).save(folder / CORPUS_FILE)
+
+    def _divided(self, whole: Corpus, context: Context) -> Corpus:
+        mine = Corpus(documents=tuple(document for document in whole if self._belongs(document.id)))
+        if len(mine) == 0:
+            raise CorpusError(
+                f"none of the {len(whole)} documents falls into the {self.part} part; add documents, or cut long ones"
+            )
+        for domain in sorted(set(whole.domains) - set(mine.domains)):
+            context.warn(f"domain '{domain}' has no document in the {self.part} part, so it is missing there")
+        return mine
+
+    def _per_domain(self, documents: int, domains: int) -> int:
+        if documents < domains:
+            raise ConfigError(
+                f"{documents} natural documents cannot be shared by {domains} domains; ask for more documents"
+            )
+        return documents // domains
 
     def _belongs(self, name: str) -> bool:
         held_out = derive(self.seed, "split", name) % 10_000 < self.heldout_fraction * 10_000
@@ -95,6 +121,7 @@ class PackedCorpus(Step):
         """Tokenise, pack and save."""
         tokenizer = byte_tokenizer() if self.tokenizer is None else _tokenizer(self.tokenizer)
         pack(Corpus.load(context.get(self.corpus) / CORPUS_FILE), tokenizer, context=self.context).save(folder)
+        tokenizer.save_pretrained(folder / TOKENIZER_FOLDER)
 
 
 def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:

@@ -25,37 +25,38 @@ def onset(
 ) -> Onset:
     """The first step at which `strength` exceeds `threshold` while copying exceeds chance + 3 standard errors.
 
-    Interpolated linearly between checkpoints in log(step). For an arm of an experiment take the threshold from the arm it
-    is compared with (half of the untouched run's final maximum), or a weaker head would look as early as a strong one.
+    Between two checkpoints both curves are taken as linear in log(step), with step 0 counted as 1, and the later of their
+    two crossings is the onset, so that a higher threshold never gives an earlier one. For an arm of an experiment take
+    the threshold from the arm it is compared with (half of the untouched run's final maximum), or a weaker head would
+    look as early as a strong one.
     Source: METHODS §9. Trust: two checkpoints bracket the answer; a censored onset is only a lower bound.
     """
     able = chance + 3 * (chance * (1 - chance) / items) ** 0.5
-    for index, step in enumerate(steps):
+    for index in range(len(steps)):
         if strength[index] > threshold and copying[index] > able:
-            return Onset(step=_interpolated(steps, strength, index, threshold), censored=False) if index else _at(step)
+            share = max(_crossing(strength, index, threshold), _crossing(copying, index, able))
+            return Onset(step=_between(steps, index, share), censored=False)
     return Onset(step=float(steps[-1]), censored=True)
 
 
-def _at(step: int) -> Onset:
-    return Onset(step=float(step), censored=False)
+def _crossing(values: Sequence[float], index: int, level: float) -> float:
+    """Where between the checkpoint before (0) and this one (1) the values pass `level`; 0 if they had passed it already."""
+    if index == 0:
+        return 1.0
+    before, after = values[index - 1], values[index]
+    return 0.0 if before >= level else (level - before) / (after - before)
 
 
-def _interpolated(steps: Sequence[int], strength: Sequence[float], index: int, threshold: float) -> float:
-    before, after = strength[index - 1], strength[index]
-    if before >= threshold:
-        return float(steps[index])
-    share = (threshold - before) / (after - before)
-    low, high = np.log(max(steps[index - 1], 1)), np.log(steps[index])
+def _between(steps: Sequence[int], index: int, share: float) -> float:
+    low, high = np.log(max(steps[max(index - 1, 0)], 1)), np.log(max(steps[index], 1))
     return float(np.exp(low + share * (high - low)))
 
 
-def inside_transition(steps: Sequence[int], strength: Sequence[float], *, low: float = 0.08, high: float = 0.4) -> int:
-    """The checkpoint inside the transition: strength between `low` and `high` and nearest to the geometric middle.
+def inside_transition(steps: Sequence[int], strength: Sequence[float]) -> int:
+    """The checkpoint inside the transition: up to the peak, the one whose strength is nearest to half of the peak's.
 
-    Before the transition trivial scores win, after it the head no longer learns (METHODS §2.5). When no checkpoint falls
-    between, the nearest one is taken.
+    Before the transition trivial scores win, after it the head no longer learns (METHODS §2.5). The first of equals.
     """
-    middle = (low * high) ** 0.5
-    distance = [abs(np.log(max(value, 1e-6) / middle)) for value in strength]
     peak = int(np.argmax(strength))
-    return int(steps[int(np.argmin(distance[: peak + 1]))])
+    distance = np.abs(np.asarray(strength[: peak + 1]) - 0.5 * strength[peak])
+    return int(steps[int(np.argmin(distance))])

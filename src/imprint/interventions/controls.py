@@ -28,15 +28,14 @@ def value_matched_rows(
 ) -> Int[np.ndarray, "n"]:
     """For each treated row the untreated row of `pool` whose value (loss, length) is nearest, each used once.
 
-    Treated rows choose in random order; of the free rows the nearest in rank is taken.
+    Treated rows choose in random order among the rows still free; rows of equal value are chosen at random.
     """
     candidates = np.setdiff1d(pool, treated)
     _enough(len(candidates), len(treated), "value-matched")
     generator = np.random.default_rng(seed)
     shuffled = generator.permutation(candidates)
     ordered = shuffled[np.argsort(values[shuffled], kind="stable")]
-    wanted = np.searchsorted(values[ordered], values[generator.permutation(treated)])
-    return np.sort(ordered[_nearest_free(wanted, len(ordered))])
+    return np.sort(ordered[_nearest_free(values[generator.permutation(treated)], values[ordered])])
 
 
 def category_matched_rows(
@@ -46,21 +45,29 @@ def category_matched_rows(
 
     Where a category has too few untreated rows, all of them are taken, so the result can be smaller than `treated`;
     compare the two sizes before reading the arm.
+
+    Raises:
+        ConfigError: no category of a treated row has any untreated row.
     """
     generator = np.random.default_rng(seed)
     candidates = np.setdiff1d(pool, treated)
-    chosen = []
+    chosen = [np.zeros(0, dtype=treated.dtype)]
     for category in np.unique(categories[treated]):
         free = candidates[categories[candidates] == category]
         wanted = int((categories[treated] == category).sum())
         chosen.append(generator.choice(free, size=min(wanted, len(free)), replace=False))
-    return np.sort(np.concatenate(chosen)).astype(treated.dtype)
+    rows = np.sort(np.concatenate(chosen)).astype(treated.dtype)
+    _enough(len(rows), min(1, len(treated)), "category-matched")
+    return rows
 
 
-def _nearest_free(wanted: Int[np.ndarray, "n"], size: int) -> Int[np.ndarray, "n"]:
-    """Distinct indices below `size`, each as near to its wish as the earlier choices allow (union-find on both sides)."""
-    right = list(range(size + 1))
-    left = list(range(size + 1))
+def _nearest_free(wanted: Float[np.ndarray, "n"], offered: Float[np.ndarray, "m"]) -> Int[np.ndarray, "n"]:
+    """For each wish the index of the nearest value of ascending `offered` that no earlier wish took (ties: the larger).
+
+    Union-find on both sides: `right[i]` leads to the first free index from i on, `left[i]` to one past the last below i.
+    """
+    right = list(range(len(offered) + 1))
+    left = list(range(len(offered) + 1))
 
     def find(parents: list[int], index: int) -> int:
         while parents[index] != index:
@@ -69,10 +76,11 @@ def _nearest_free(wanted: Int[np.ndarray, "n"], size: int) -> Int[np.ndarray, "n
         return index
 
     chosen = np.empty(len(wanted), dtype=np.int64)
-    for number, wish in enumerate(wanted):
-        start = min(int(wish), size - 1)
-        above, below = find(right, start), find(left, start + 1) - 1
-        take = above if above < size and (below < 0 or above - start <= start - below) else below
+    starts = np.searchsorted(offered, wanted)
+    for number, (wish, start) in enumerate(zip(wanted, starts, strict=True)):
+        above, below = find(right, int(start)), find(left, int(start)) - 1
+        is_above = below < 0 or (above < len(offered) and offered[above] - wish <= wish - offered[below])
+        take = above if is_above else below
         chosen[number] = take
         right[take] = take + 1
         left[take + 1] = take

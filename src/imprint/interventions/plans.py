@@ -40,6 +40,11 @@ def replace(
     stream: Stream, rows: Int[np.ndarray, "n"], by: Int[np.ndarray, "m"], window: Window, *, seed: int
 ) -> Stream:
     """The stream with every presentation of `rows` in the window replaced by a random row of `by` (same token budget)."""
+    if len(by) == 0 or np.isin(by, rows).any():
+        raise ConfigError(
+            f"rows cannot be replaced by {len(by)} rows of which {int(np.isin(by, rows).sum())} are to be replaced"
+            " themselves; give at least one row, and only others"
+        )
     found = _found(stream, rows, window)
     edited = stream.rows.copy()
     edited[found] = _cycle(by, int(found.sum()), seed)
@@ -70,7 +75,7 @@ def duplicate(
 
 
 def _overwrite(stream: Stream, rows: Int[np.ndarray, "n"], window: Window, presentations: int, seed: int) -> Stream:
-    free = ~np.isin(stream.rows, rows)
+    free = ~np.isin(stream.rows, rows) & (stream.weights > 0)  # on a masked place they would be seen by nobody
     free[: window[0]] = False
     free[window[1] :] = False
     slots = np.flatnonzero(free)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from imprint.corpus import Packed, Stream
 from imprint.interventions.controls import ControlKind, category_matched_rows, random_rows, value_matched_rows
@@ -25,12 +25,24 @@ class ControlRows(Step):
     """The step whose `losses.npy` (one value a row) the "loss" control matches."""
     seed: int
 
-    def execute(self, folder: Path, context: Context) -> None:
-        """Choose and save the rows."""
-        np.save(folder / ROWS_FILE, self._rows(context))
+    @model_validator(mode="after")
+    def _values_are_there(self) -> "ControlRows":
+        if self.kind == "loss" and self.values is None:
+            raise ValueError("a loss-matched control needs `values`, the step that holds every row's loss")
+        return self
 
-    def _rows(self, context: Context) -> np.ndarray:
+    def execute(self, folder: Path, context: Context) -> None:
+        """Choose and save the rows; a control smaller than the treated set is warned of."""
         treated = load_rows(context.get(self.treated))
+        chosen = self._rows(treated, context)
+        if len(chosen) < len(treated):
+            context.warn(
+                f"the {self.kind}-matched control has {len(chosen)} rows for {len(treated)} treated ones, because some"
+                " domains have too few untreated rows; its effect cannot be compared one to one"
+            )
+        np.save(folder / ROWS_FILE, chosen)
+
+    def _rows(self, treated: np.ndarray, context: Context) -> np.ndarray:
         packed = Packed.load(context.get(self.packed))
         pool = np.arange(len(packed))
         seed = derive(self.seed, "control", self.kind)

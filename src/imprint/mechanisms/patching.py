@@ -1,6 +1,7 @@
 """Sufficiency by denoising: give a run that cannot copy one component's clean output and see how much copying returns."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -8,8 +9,11 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from imprint.capabilities import RepeatProbe
-from imprint.models import Anatomy, Component, Hook, hooked, log_probs_of, record
+from imprint.models import Anatomy, Component, Hook, evaluating, hooked, log_probs_of, record
 from imprint.stats import Effect, bootstrap_mean
+
+NOTHING_TO_RESTORE = "the clean run copies no better than the corrupted one, so there is nothing to restore"
+"""The note of an effect on a model that does not copy."""
 
 
 @torch.no_grad()
@@ -17,21 +21,24 @@ def denoising(model: PreTrainedModel, probe: RepeatProbe, heads: Sequence[Compon
     """Share of the copy's log-probability restored by patching `heads` from the clean into the corrupted run.
 
     Clean: the second half repeats the first. Corrupted: the same second half after an unrelated first half. 0 = nothing
-    restored, 1 = all of it, per sequence, with an interval over sequences. Source: Heimersheim and Nanda 2024.
-    Trust: the corrupted run keeps everything else it had, so shares of several heads need not add up to one.
+    restored, 1 = all of it; each sequence's gain is divided by the mean gap between clean and corrupted runs, and the
+    interval is over sequences. Source: Heimersheim and Nanda 2024.
+    Trust: the corrupted run keeps everything else it had, so shares of several heads need not add up to one. Where the
+    model hardly copies the gap is small and the share means little; without any gap it is 0 and the note says so.
     """
-    clean = _log_probs(model, probe, probe.tokens)
-    corrupted = _log_probs(model, probe, probe.unrelated)
-    patched = _patched(model, probe, heads)
-    restored = (patched - corrupted).sum(1) / (clean - corrupted).sum(1)
+    with evaluating(model):
+        corrupted = _log_probs(model, probe, probe.unrelated)
+        gap = float((_log_probs(model, probe, probe.tokens) - corrupted).sum(1).mean())
+        gained = (_patched(model, probe, heads) - corrupted).sum(1)
     names = "+".join(str(head) for head in heads)
-    return bootstrap_mean(
-        restored.astype(np.float64),
+    restored = bootstrap_mean(
+        gained / gap if gap > 0 else np.zeros_like(gained),
         seed=seed,
         unit="item",
         control_name="unrelated first half",
         metric=f"denoising {names}",
     )
+    return restored if gap > 0 else replace(restored, note=NOTHING_TO_RESTORE)
 
 
 def _patched(model: PreTrainedModel, probe: RepeatProbe, heads: Sequence[Component]) -> np.ndarray:

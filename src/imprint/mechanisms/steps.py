@@ -91,9 +91,9 @@ def _head_scores(model: PreTrainedModel, probes: list[RepeatProbe]) -> Iterator[
 
 
 def _summary(scores: list[dict[str, object]]) -> Iterator[tuple[str, float]]:
-    """The strongest head of each kind; an induction head can only be fed from a layer below, so layer 0 is left out."""
+    """The strongest head of each kind; an induction head is fed from a layer below, so layer 0 is left out (0 if alone)."""
     frame = pl.DataFrame(scores)
-    yield "induction.prefix_matching", float(frame.filter(pl.col("layer") > 0)["induction.prefix_matching"].max())  # type: ignore[arg-type]
+    yield "induction.prefix_matching", float(frame.filter(pl.col("layer") > 0)["induction.prefix_matching"].max() or 0)  # type: ignore[arg-type]
     yield "previous_token", float(frame["previous_token"].max())  # type: ignore[arg-type]
 
 

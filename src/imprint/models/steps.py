@@ -1,5 +1,6 @@
 """Training as a content-addressed step: a whole run, or a branch of one that begins at its checkpoint."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import torch
 from pydantic import Field, model_validator
 from transformers import PreTrainedModel
 
-from imprint.corpus import Packed, Stream
+from imprint.corpus import TOKENIZER_FOLDER, Packed, Stream
 from imprint.errors import ConfigError
 from imprint.models.loading import load_model
 from imprint.models.training import Architecture, Optimisation, checkpoint_name, train
@@ -37,6 +38,10 @@ class Train(Step):
     def _branch_is_complete(self) -> "Train":
         if (self.trunk is None) != (self.first_step == 0):
             raise ValueError("a branch needs both a trunk and the step of the trunk's checkpoint to begin from")
+        if self.trunk is not None and self.trunk.architecture != self.architecture:
+            raise ValueError("a branch goes on with its trunk's weights, so it must have its trunk's architecture")
+        if self.first_step >= self.last_step:
+            raise ValueError(f"first_step {self.first_step} must come before last_step {self.last_step}")
         return self
 
     @property
@@ -51,7 +56,7 @@ class Train(Step):
         return [*regular, self.last_step]
 
     def execute(self, folder: Path, context: Context) -> None:
-        """Train and leave checkpoints `step_XXXXXXXX/` that `from_pretrained` opens."""
+        """Train and leave checkpoints `step_XXXXXXXX/` that `from_pretrained` opens, with the tokenizer if there is one."""
         torch.set_num_threads(1)
         stream = Stream.load(context.get(self.stream))
         model = self.architecture.initialise(self.seed)
@@ -70,6 +75,10 @@ class Train(Step):
             keep_moments=self.checkpoints if self.keep_moments else (),
             advance=context.advance,
         )
+        tokenizer = context.get(self.packed) / TOKENIZER_FOLDER
+        if tokenizer.is_dir():
+            for step in checkpoint_steps(folder):
+                shutil.copytree(tokenizer, folder / checkpoint_name(step), dirs_exist_ok=True)
 
     def _start(self, context: Context) -> Path | None:
         if self.trunk is None:

@@ -1,20 +1,24 @@
 """Training from scratch (or from a checkpoint) on an ordered stream, deterministic to the byte on one machine."""
 
+import difflib
 from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from imprint.corpus import Packed, Stream
-from imprint.errors import ConfigError, ContextTooLong
+from imprint.errors import ConfigError, ContextTooLong, SelfCheckFailed
+from imprint.models.families import FAMILIES, family_of
+from imprint.models.loading import load_model
 from imprint.models.loss import label_mask, token_losses, weighted_mean_loss
 from imprint.models.quiet import quiet
-from imprint.runs import derive
+from imprint.runs import atomic_file, derive
 from imprint.types import Advance, no_progress
 
 AUTOSAVE_STEPS = 200
@@ -36,12 +40,31 @@ class Architecture(BaseModel):
         return int(getattr(self.build_config(), "max_position_embeddings"))  # noqa: B009 - not declared on the base class
 
     def build_config(self) -> PreTrainedConfig:
-        """The transformers config that this architecture names."""
+        """The transformers config that this architecture names.
+
+        Raises:
+            ModelError: the model_type is not known to imprint.
+            ConfigError: it is not a causal one, or an argument has a wrong name or value.
+        """
+        if family_of(self.model_type).objective != "causal":
+            causal = ", ".join(name for name, family in FAMILIES.items() if family.objective == "causal")
+            raise ConfigError(f"model_type '{self.model_type}' does not predict the next token; choose one of {causal}")
         try:
             config: PreTrainedConfig = AutoConfig.for_model(self.model_type, **self.config)
-        except ValueError as error:
-            raise ConfigError(f"unknown model_type '{self.model_type}': {str(error).splitlines()[0]}") from error
+        except (TypeError, ValueError, StrictDataclassError) as error:
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"the config of a '{self.model_type}' model cannot be built: {reason}") from error
+        self._refuse_unknown(config)
         return config
+
+    def _refuse_unknown(self, config: PreTrainedConfig) -> None:
+        """Refuse arguments that no config of the type has: transformers keeps them, and the model ignores them."""
+        known = {*AutoConfig.for_model(self.model_type).to_dict(), *config.attribute_map}
+        unknown = sorted({*self.config} & {*config.to_dict()} - known)
+        if unknown:
+            near = difflib.get_close_matches(unknown[0], known, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"see the config class of '{self.model_type}'"
+            raise ConfigError(f"architecture.config: a '{self.model_type}' model has no '{unknown[0]}'; {hint}")
 
     def initialise(self, seed: int) -> PreTrainedModel:
         """A fresh model with weights drawn from `seed`, in float32, without touching the global generator."""
@@ -108,17 +131,27 @@ def _restore_moments(model: PreTrainedModel, optimiser: torch.optim.AdamW, momen
 
 
 def resume(model: PreTrainedModel, optimiser: torch.optim.AdamW, checkpoint: Path) -> None:
-    """Put a checkpoint's weights and moments into a model and its optimiser."""
-    weights = load_file(checkpoint / "model.safetensors")
-    missing, unexpected = model.load_state_dict(weights, strict=False)
-    tied = set(getattr(model, "all_tied_weights_keys", None) or ())
-    if set(missing) - tied or unexpected:
-        raise ConfigError(
-            f"checkpoint '{checkpoint.name}' does not fit the model: missing {missing}, extra {unexpected}"
-        )
+    """Put a checkpoint's weights and moments into a model and its optimiser.
+
+    Raises:
+        ConfigError: the checkpoint is of another architecture, or was saved without moments.
+    """
     moments = checkpoint / "optimiser.safetensors"
-    if moments.exists():
-        _restore_moments(model, optimiser, load_file(moments))
+    if not moments.exists():
+        raise ConfigError(f"checkpoint '{checkpoint.name}' keeps no moments, so training cannot go on from it")
+    # Read as transformers reads it: some families (GPT-NeoX) have other names on disk than in memory.
+    saved = load_model(checkpoint, dtype=str(model.dtype).removeprefix("torch."))
+    different = sorted(name for name, _ in _shapes(saved) ^ _shapes(model))
+    if different:
+        raise ConfigError(
+            f"checkpoint '{checkpoint.name}' is of another architecture than the model: they differ in '{different[0]}'"
+        )
+    model.load_state_dict(saved.state_dict())
+    _restore_moments(model, optimiser, load_file(moments))
+
+
+def _shapes(model: PreTrainedModel) -> set[tuple[str, torch.Size]]:
+    return {(name, parameter.shape) for name, parameter in model.named_parameters()}
 
 
 def train(
@@ -139,8 +172,13 @@ def train(
 
     `checkpoints` are counted in finished updates (0 = before the first); the last step is always kept. `start` is the
     checkpoint folder to begin from, with moments. `seed` feeds dropout only; order and weights come from `stream`.
+
+    Raises:
+        ContextTooLong: the rows are longer than the model's context.
+        ConfigError: the rows hold token ids that the model does not have, or `start` does not fit the model.
+        SelfCheckFailed: a gradient is not finite: the run diverged.
     """
-    _check_context(model, packed)
+    _check_fit(model, packed)
     optimiser = optimisation.build(model)
     if start is not None:
         resume(model, optimiser, start)
@@ -188,17 +226,27 @@ def _update(
     loss = weighted_mean_loss(losses, label_mask(lengths, losses.shape[1]), weights)
     optimiser.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_norm)
+    if not bool(norm.isfinite()):
+        raise SelfCheckFailed(
+            f"the gradient of update {step + 1} is not finite: lower the learning rate or the clip_norm"
+        )
     optimiser.step()
 
 
-def _check_context(model: PreTrainedModel, packed: Packed) -> None:
+def _check_fit(model: PreTrainedModel, packed: Packed) -> None:
     limit = int(model.config.max_position_embeddings)
     length = packed.tokens.shape[1] - 1
     if length > limit:
         raise ContextTooLong(
             f"training sequences have {length} tokens but the model's context is {limit}; pack the corpus with"
             f" context={limit} or build the model with a longer one"
+        )
+    vocabulary, largest = int(model.config.vocab_size), int(packed.tokens.max())
+    if largest >= vocabulary:
+        raise ConfigError(
+            f"the corpus holds token id {largest} but the model has a vocabulary of {vocabulary}; build the model with"
+            f" vocab_size={largest + 1} or more"
         )
 
 
@@ -208,9 +256,8 @@ def _autosave(model: PreTrainedModel, optimiser: torch.optim.AdamW, folder: Path
     state = {f"model/{name}": value.contiguous() for name, value in model.state_dict().items()}
     state |= {f"moments/{name}": value for name, value in _moments(model, optimiser).items()}
     state = {name: value.clone() for name, value in state.items()} | {"step": torch.tensor(step)}
-    partial = scratch / "autosave.tmp"
-    save_file(state, partial)
-    partial.replace(scratch / "autosave.safetensors")
+    with atomic_file(scratch / "autosave.safetensors") as partial:
+        save_file(state, partial)
 
 
 def _resume_autosave(model: PreTrainedModel, optimiser: torch.optim.AdamW, folder: Path, first_step: int) -> int:

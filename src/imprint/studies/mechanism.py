@@ -112,7 +112,7 @@ def run_mechanism_study(
         untouched = _train(study, data, store, executor, reporter)
     with clock.stage("locate"):
         table = read_trajectories(untouched)
-        reference, transition, window = _choose_window(study, table)
+        reference, transition, window = choose_window(study, table)
         locating = _locate(study, reference, store, reporter)
         location = read_json(store.get(locating) / "location.json")
         head = _target(location)
@@ -190,12 +190,13 @@ def _train(
     study: MechanismStudy, data: Corpora, store: Store, executor: Executor, reporter: Reporter
 ) -> dict[tuple[str, int], Path]:
     runs = {(KEEP, seed): measured(study, untouched_run(study, data.train, seed), data) for seed in seeds(study)}
-    return _train_and_measure(runs, "train: untouched runs", store, executor, reporter)
+    return train_and_measure(runs, "train: untouched runs", store, executor, reporter)
 
 
-def _train_and_measure(
+def train_and_measure(
     runs: dict[tuple[str, int], Trajectory], stage: str, store: Store, executor: Executor, reporter: Reporter
 ) -> dict[tuple[str, int], Path]:
+    """Train runs, then measure their checkpoints; the folders of the trajectories by (arm, seed)."""
     trained = [trajectory.run for trajectory in runs.values()]
     units = sum(run.updates for run in trained)
     executor.run(trained, store, progress=reporter, stage=stage, units=units)
@@ -204,7 +205,7 @@ def _train_and_measure(
     return dict(zip(runs, folders, strict=True))
 
 
-def _choose_window(study: MechanismStudy, table: pl.DataFrame) -> tuple[int, int, tuple[int, int]]:
+def choose_window(study: MechanismStudy, table: pl.DataFrame) -> tuple[int, int, tuple[int, int]]:
     """The reference seed, its checkpoint inside the transition, and the steps of the intervention."""
     reference = study.training.first_seed
     steps, strength = curve(table, KEEP, reference, STRENGTH)
@@ -262,7 +263,7 @@ def _intervene(
     for arm in arms:
         store.get(arm.rows)
     runs = branches(study, arms, data, window, top)
-    return _train_and_measure(runs, "intervene: retrain the arms", store, executor, reporter)
+    return train_and_measure(runs, "intervene: retrain the arms", store, executor, reporter)
 
 
 def workers() -> int:

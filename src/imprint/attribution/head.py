@@ -1,0 +1,95 @@
+"""Attribution of one head: influence of every row under its probes, with every cheap baseline beside it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from transformers import PreTrainedModel
+
+from imprint.attribution.baselines import bm25_scores, embedding_scores, ngram_scores, random_scores
+from imprint.attribution.ekfac import EkfacOptions
+from imprint.attribution.influence import influence
+from imprint.attribution.queries import Query, induction_queries, off_by_one_query, previous_token_query
+from imprint.attribution.scores import Scores
+from imprint.attribution.subspace import HeadParts, head_subspace
+from imprint.capabilities import RepeatProbe
+from imprint.corpus import Packed
+from imprint.models import Component, check_context
+from imprint.runs import derive
+from imprint.types import Advance, no_progress
+
+HeadMechanism = Literal["induction", "previous_token"]
+BASELINES = ("random", "loss", "gradient norm", "repeated bigrams", "BM25", "embedding")
+"""Rows of `baselines.npy`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeadAttribution:
+    """Influence of every row on a head, the rows' losses, and the baselines (in the order of `BASELINES`)."""
+
+    scores: Scores
+    losses: Float64[np.ndarray, "row"]
+    """Mean loss a predicted token, in nats."""
+    baselines: Float64[np.ndarray, "baseline row"]
+
+    def save(self, folder: Path) -> None:
+        """Write `scores.npy`, `token_scores.npy`, `scores.json`, `losses.npy` and `baselines.npy`."""
+        self.scores.save(folder)
+        np.save(folder / "losses.npy", self.losses)
+        np.save(folder / "baselines.npy", self.baselines)
+
+
+def attribute_head(
+    model: PreTrainedModel,
+    packed: Packed,
+    head: Component | str,
+    probe: RepeatProbe,
+    *,
+    parts: HeadParts = "qkvo",
+    mechanism: HeadMechanism = "induction",
+    options: EkfacOptions = EkfacOptions(),  # noqa: B008 - frozen
+    mutant: bool = False,
+    seed: int = 0,
+    advance: Advance = no_progress,
+) -> HeadAttribution:
+    """EK-FAC influence of every packed row (and token) on one head; positive = training on the row raises the probe.
+
+    `mutant` adds the published off-by-one probe, which must fail; it is for calibration only. `advance` counts rows, those
+    that the factors are fitted on first. Raises as `influence` does, and `ContextTooLong` for rows beyond the context.
+    Trust: see `influence` and `Scores`.
+    """
+    check_context(model, packed.context)
+    scores, collected = influence(
+        model,
+        head_subspace(model, head, parts),
+        _queries(probe, head, mechanism, mutant),
+        torch.from_numpy(packed.tokens),
+        torch.from_numpy(packed.lengths.astype(np.int64)),
+        options,
+        seed=derive(seed, "labels"),
+        advance=advance,
+    )
+    losses = collected.row_losses().double().numpy()
+    baselines = (
+        random_scores(len(packed), seed=derive(seed, "random")),
+        losses,
+        collected.gradient_norms().double().numpy(),
+        ngram_scores(packed),
+        bm25_scores(packed, probe.tokens),
+        embedding_scores(model, packed, probe.tokens),
+    )
+    return HeadAttribution(scores=scores, losses=losses, baselines=np.stack(baselines))
+
+
+def _queries(probe: RepeatProbe, head: Component | str, mechanism: HeadMechanism, mutant: bool) -> list[Query]:
+    if mechanism == "previous_token":
+        return [previous_token_query(probe, head)]
+    return [*induction_queries(probe, head), *([off_by_one_query(probe)] if mutant else [])]
+
+
+def load_baselines(folder: Path) -> dict[str, np.ndarray]:
+    """The baseline scores of every row, by name."""
+    return dict(zip(BASELINES, np.load(folder / "baselines.npy"), strict=True))

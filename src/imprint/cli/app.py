@@ -1,0 +1,62 @@
+"""The `imprint` command: verbs by name, and one place that turns failures into a sentence and an exit code."""
+
+import os
+import sys
+from importlib.metadata import version
+
+from cyclopts import App, CycloptsError
+
+from imprint.errors import ImprintError, OutputError
+
+INTERRUPTED = 130
+USER_ERROR = 2
+
+app = App(
+    name="imprint",
+    help="Which training data left a capability in a language model, through which mechanism, and is it causal?",
+    version=lambda: version("imprint"),
+    result_action="return_value",
+)
+
+app.command("imprint.cli.demo:demo", help="The whole story on real text found on this machine: CPU, no network.")
+app.command("imprint.cli.run:run", help="Run a study file; the same command resumes it after any crash.")
+app.command("imprint.cli.train:train", help="Train the untouched runs of a study and say when the mechanism emerged.")
+app.command("imprint.cli.locate:locate", help="Find previous-token and induction heads of any Hugging Face model.")
+app.command("imprint.cli.attribute:attribute", help="Influence of documents on one head of any Hugging Face model.")
+app.command(
+    "imprint.cli.retrain:retrain", help="Train a study again without (or with more of) documents that you name."
+)
+app.command(
+    "imprint.cli.calibrate:calibrate", help="Every method on planted worlds whose truth is known: the scorecard."
+)
+app.command("imprint.cli.report:report", help="Render a finished run's report again.")
+app.command("imprint.cli.runs:runs", name="runs", help="List, show, verify and prune stored results.")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 a failure of the run, 2 the user's input, 130 interrupted."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    sys.exit(_guarded(arguments))
+
+
+def _guarded(arguments: list[str] | None) -> int:
+    try:
+        app(arguments, exit_on_error=False, print_error=False)
+    except ImprintError as error:
+        return _complain(str(error).splitlines()[0] if str(error) else type(error).__name__, error.exit_code)
+    except CycloptsError as error:
+        return _complain(" ".join(str(error).split()), USER_ERROR)
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        return _complain("interrupted; the same command goes on where it stopped", INTERRUPTED)
+    except OSError as error:
+        unwritable = OutputError(f"{error.filename or 'a file'}: {error.strerror or error}")
+        return _complain(str(unwritable), unwritable.exit_code)
+    return 0
+
+
+def _complain(sentence: str, code: int) -> int:
+    sys.stderr.write(f"imprint: {sentence}\n")
+    return code

@@ -1,0 +1,58 @@
+"""`imprint retrain study.yaml --documents ids.txt`: what training without (or with more of) them does."""
+
+from pathlib import Path
+
+from imprint.cli.output import output_folder, print_json, print_lines, print_table
+from imprint.cli.progress import TerminalReporter
+from imprint.interventions import EditKind
+from imprint.runs import LocalExecutor
+from imprint.studies import load_study, workers
+from imprint.studies.retraining import retrain_documents
+
+
+def retrain(
+    study: Path,
+    /,
+    *,
+    documents: Path,
+    kind: EditKind = "delete",
+    out: Path | None = None,
+    processes: int | None = None,
+    json: bool = False,
+) -> None:
+    """Train a study's seeds again without (or with more of) the documents that you name, beside matched controls.
+
+    Use it to test any attribution, also one made by another tool.
+
+    Args:
+        study: The YAML file that describes corpus, model, training, seeds and controls.
+        documents: A text file with one document id a line.
+        kind: "delete" masks their loss, "replace" puts other documents in their place, "duplicate" shows them twice.
+        out: Folder for results; by default `runs/<name of the study file>`, where finished training is reused.
+        processes: Training processes at a time; by default one a core.
+        json: Print the effects as JSON on standard output and nothing else.
+    """
+    described = load_study(study)
+    folder = output_folder(out or Path("runs") / study.stem)
+    executor = LocalExecutor(workers=processes or workers())
+    reporter = TerminalReporter(quiet=json)
+    found = retrain_documents(described, documents, folder, kind=kind, executor=executor, reporter=reporter)
+    if json:
+        effects = [{"arm": item.arm, "p": item.p, **item.effect.as_dict()} for item in found.effects]
+        return print_json({"window": found.window, "rows": found.rows, "effects": effects})
+    rows = [
+        (
+            item.arm,
+            item.control,
+            item.metric,
+            item.effect.estimate,
+            item.effect.low,
+            item.effect.high,
+            item.p,
+            item.censored,
+        )
+        for item in found.effects
+    ]
+    columns = ("arm", "against", "metric", "effect", "low", "high", "p", "censored")
+    print_table(f"{found.rows} rows edited in steps {found.window[0]}..{found.window[1]}", columns, rows)
+    print_lines(["onset is in log training steps (0.14 = 15 % later); other metrics are at the last checkpoint."])
