@@ -73,6 +73,11 @@ def test_bm25_does_not_see_padding_and_takes_rows_shorter_than_an_ngram():
     assert bm25_scores(rows, probe([4, 5, 6]))[1] > 0
 
 
+def test_bm25_does_not_see_the_bos_of_the_probe():
+    rows = packed([[9, 0, 1, 2, 9], [5, 6, 7, 8]])
+    assert bm25_scores(rows, probe([1, 2, 3])).tolist() == [0.0, 0.0]
+
+
 def test_embedding_prefers_the_probe_itself():
     model = tiny()
     generator = np.random.default_rng(0)

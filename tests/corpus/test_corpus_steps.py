@@ -181,7 +181,14 @@ def test_packed_bytes(store, texts):
     assert set(packed.row_domains) == {*DOMAINS, "novel repeats", "boilerplate"}
     first = packed.tokens[0, 1 : 1 + packed.lengths[0]]
     assert bytes(first.tolist()).decode() == corpus.documents[packed.document[0]].text
-    assert files(store.get(step)) == {"tokens.npy", "lengths.npy", "document.npy", "offsets.npy", "packed.json"}
+    assert files(store.get(step)) == {
+        "tokens.npy",
+        "lengths.npy",
+        "document.npy",
+        "offsets.npy",
+        "packed.json",
+        "tokenizer",
+    }
 
 
 def test_packed_with_a_saved_tokenizer_is_the_same(store, texts, tmp_path):

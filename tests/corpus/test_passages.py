@@ -1,7 +1,7 @@
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imprint.corpus import Corpus, Document
@@ -49,6 +49,7 @@ def test_scripts_of_every_width_are_kept(character, size):
     assert pieces_of(character * 64, 64) == [character * (64 // size)] * size
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.text(alphabet="ab é汉😀\n", min_size=1, max_size=80), st.integers(4, 40))
 def test_pieces_fit_and_lose_no_text(text, most_bytes):
     if not text.strip():

@@ -2,7 +2,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imprint.errors import ConfigError
@@ -20,6 +20,7 @@ def pools(draw):
     return np.arange(size), np.array(sorted(treated))
 
 
+@settings(max_examples=60, deadline=None)
 @given(pools(), st.integers(0, 5))
 def test_random_controls_are_disjoint_distinct_and_as_many(given_pool, seed):
     pool, treated = given_pool
@@ -44,6 +45,7 @@ def test_treated_rows_can_be_let_in():
     assert set(chosen) & set(range(180))
 
 
+@settings(max_examples=60, deadline=None)
 @given(pools(), st.integers(0, 5), st.integers(1, 4))
 def test_value_matched_controls_are_disjoint_distinct_and_as_many(given_pool, seed, levels):
     pool, treated = given_pool
@@ -90,6 +92,7 @@ def brute_force(wanted, offered):
     return chosen
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_nearest_free_value_is_that_of_brute_force(data):
     offered = np.sort(np.array(data.draw(st.lists(st.integers(-20, 20), min_size=1, max_size=25)), dtype=np.float64))
@@ -105,6 +108,7 @@ def test_many_matches_are_quick():
     assert np.array_equal(chosen, np.arange(30_000, 60_000))
 
 
+@settings(max_examples=60, deadline=None)
 @given(pools(), st.integers(0, 5))
 def test_category_matched_controls_have_the_treated_counts_as_far_as_there_are_rows(given_pool, seed):
     pool, treated = given_pool

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imprint.corpus import Stream, shuffled_stream
@@ -42,6 +42,7 @@ def test_occurrences_by_hand():
     assert not occurrences(whole, np.array([0]), (1, 2)).any()
 
 
+@settings(max_examples=60, deadline=None)
 @given(edits())
 def test_delete_masks_the_rows_in_the_window_and_nothing_else(edit):
     whole, rows, window = edit
@@ -55,6 +56,7 @@ def test_delete_masks_the_rows_in_the_window_and_nothing_else(edit):
     assert edited.weights.dtype == np.float32
 
 
+@settings(max_examples=60, deadline=None)
 @given(edits(), st.integers(0, 5))
 def test_replace_keeps_shapes_and_leaves_the_rest(edit, seed):
     whole, rows, window = edit
@@ -71,6 +73,7 @@ def test_replace_keeps_shapes_and_leaves_the_rest(edit, seed):
     assert np.array_equal(replace(whole, rows, others, window, seed=seed).rows, edited.rows)
 
 
+@settings(max_examples=60, deadline=None)
 @given(edits(), st.integers(1, 30), st.integers(0, 5))
 def test_constant_duplication_overwrites_other_rows_in_the_window(edit, presentations, seed):
     whole, rows, window = edit
@@ -92,6 +95,7 @@ def test_constant_duplication_overwrites_other_rows_in_the_window(edit, presenta
     assert np.array_equal(before.rows, whole.rows)
 
 
+@settings(max_examples=60, deadline=None)
 @given(edits(), st.integers(1, 30), st.integers(0, 5))
 def test_additive_duplication_lengthens_inside_the_window_and_drops_nothing(edit, presentations, seed):
     whole, rows, window = edit

@@ -140,7 +140,7 @@ def test_a_head_that_looks_two_after_the_previous_occurrence_is_found():
     assert head.p_induction == pytest.approx(2 / 200)  # the second offset is a second try
 
 
-def test_attention_without_copying_is_not_induction(model):
+def test_attention_without_copying_is_not_induction():
     """The pattern is perfect, but nothing is written: neither copying nor an effect of ablation."""
     mute = induction_transformer(50, CONTEXT)
     Anatomy(mute).head_slices("L1.H0")["o"].assign(mute, torch.zeros(82, 164, dtype=torch.float64))
@@ -151,7 +151,20 @@ def test_attention_without_copying_is_not_induction(model):
     assert roles(location) == {"L0.H0": "previous token"}
 
 
-def test_attention_that_hurts_copying_is_not_induction(model):
+def test_a_whisper_that_never_wins_is_not_induction():
+    """The head is attentive and raises the copy's log-probability, but the model always predicts something else."""
+    quiet = induction_transformer(50, CONTEXT)
+    out = Anatomy(quiet).head_slices("L1.H0")["o"]
+    out.assign(quiet, out.view(quiet) / 60)  # half a logit, against one for the current token
+    location = locate(quiet, probes_of())
+    head = next(head for head in location.heads if head.head == "L1.H0")
+    assert location.copy_accuracy.estimate == 0.0
+    assert head.ablation.low > 0.1
+    assert head.p_induction == pytest.approx(1 / 200)
+    assert roles(location) == {"L0.H0": "previous token"}
+
+
+def test_attention_that_hurts_copying_is_not_induction():
     """Two heads attend alike; the one that speaks against the copy is not called an induction head."""
     probes = probes_of()
     torn = induction_transformer(50, CONTEXT)
@@ -194,7 +207,7 @@ def test_the_effect_is_the_difference_of_mean_log_probabilities(model):
     assert lost == 1.0
 
 
-def test_heads_that_share_the_job_are_seen_only_together(model):
+def test_heads_that_share_the_job_are_seen_only_together():
     """METHODS P11: with a twin, either head alone is dispensable."""
     probes = probes_of()
     twins = induction_transformer(50, CONTEXT)

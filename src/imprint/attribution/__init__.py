@@ -14,7 +14,7 @@ from imprint.attribution.queries import (
     previous_token_query,
     query_gradient,
 )
-from imprint.attribution.rankings import CONSENSUS, PROBES, consensus, ranking
+from imprint.attribution.rankings import CONSENSUS, PROBES, RANKINGS, consensus, ranking, score_table
 from imprint.attribution.scores import SIGN, Scores, per_token
 from imprint.attribution.scoring import score_rows
 from imprint.attribution.steps import AttributeModel, Attribution, TopRows
@@ -24,6 +24,7 @@ __all__ = [
     "BASELINES",
     "CONSENSUS",
     "PROBES",
+    "RANKINGS",
     "SIGN",
     "AttributeModel",
     "Attribution",
@@ -58,5 +59,6 @@ __all__ = [
     "random_scores",
     "ranking",
     "score_rows",
+    "score_table",
     "weight_matrix",
 ]

@@ -17,7 +17,8 @@ from imprint.attribution.scores import Scores
 from imprint.attribution.subspace import HeadParts, head_subspace
 from imprint.capabilities import RepeatProbe
 from imprint.corpus import Packed
-from imprint.models import Component, check_context
+from imprint.errors import ModelError
+from imprint.models import Component, check_context, family_of
 from imprint.runs import derive
 from imprint.types import Advance, no_progress
 
@@ -58,10 +59,11 @@ def attribute_head(
     """EK-FAC influence of every packed row (and token) on one head; positive = training on the row raises the probe.
 
     `mutant` adds the published off-by-one probe, which must fail; it is for calibration only. `advance` counts rows, those
-    that the factors are fitted on first. Raises as `influence` does, and `ContextTooLong` for rows beyond the context.
+    that the factors are fitted on first. Raises as `influence` does, `ContextTooLong` for rows beyond the context, and
+    `ModelError` for a model that does not predict the next token or does not know the rows' tokens.
     Trust: see `influence` and `Scores`.
     """
-    check_context(model, packed.context)
+    _check_fit(model, packed)
     scores, collected = influence(
         model,
         head_subspace(model, head, parts),
@@ -82,6 +84,18 @@ def attribute_head(
         embedding_scores(model, packed, probe.tokens),
     )
     return HeadAttribution(scores=scores, losses=losses, baselines=np.stack(baselines))
+
+
+def _check_fit(model: PreTrainedModel, packed: Packed) -> None:
+    kind, vocabulary = model.config.model_type, model.config.vocab_size
+    if family_of(kind).objective != "causal":
+        raise ModelError(f"a {kind} model does not predict the next token; attribution needs a causal model")
+    if packed.tokens.max() >= vocabulary:
+        raise ModelError(
+            f"the rows hold token id {packed.tokens.max()} but the model has a vocabulary of {vocabulary}; pack them with"
+            " the model's own tokenizer"
+        )
+    check_context(model, packed.context)
 
 
 def _queries(probe: RepeatProbe, head: Component | str, mechanism: HeadMechanism, mutant: bool) -> list[Query]:

@@ -3,15 +3,19 @@
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from scipy.stats import rankdata
 
 from imprint.attribution.head import BASELINES, load_baselines
 from imprint.attribution.scores import Scores
+from imprint.corpus import Packed
 from imprint.errors import ConfigError
 
 CONSENSUS = "consensus"
 """Mean rank over the three induction probes: the ranking that no single probe's weakness decides."""
 PROBES = ("log_prob", "contrastive", "attention")
+RANKINGS = (CONSENSUS, *PROBES, *(f"{name}/dot" for name in PROBES), *BASELINES)
+"""Every name that `ranking` knows after an attribution to an induction head."""
 
 
 def consensus(scores: Scores) -> np.ndarray:
@@ -33,3 +37,14 @@ def ranking(folder: Path, name: str) -> np.ndarray:
         return load_baselines(folder)[name]
     known = ", ".join([CONSENSUS, *scores.queries, *BASELINES])
     raise ConfigError(f"no ranking is called '{name}'; choose one of {known}")
+
+
+def score_table(folder: Path, packed: Packed) -> pl.DataFrame:
+    """One line a row, in the order of `packed`: document, domain, every query, the baselines, and the consensus if any."""
+    scores = Scores.load(folder)
+    columns = {"document": packed.row_ids, "domain": packed.row_domains}
+    if set(PROBES) & set(scores.queries):
+        columns[CONSENSUS] = consensus(scores)
+    columns |= {name: scores.of(name) for name in scores.queries}
+    columns |= {f"baseline: {name}": values for name, values in load_baselines(folder).items()}
+    return pl.DataFrame(columns)

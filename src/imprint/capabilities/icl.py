@@ -19,7 +19,10 @@ from imprint.capabilities.repeats import fewshot_hits
 from imprint.errors import ConfigError
 from imprint.models import evaluating, label_mask, token_losses
 
-__all__ = ["IclWindows", "fewshot", "mda", "olsson", "row_losses"]
+SHORTEST_CONTEXT = 20
+"""Tokens that early and late windows need without overlapping."""
+
+__all__ = ["SHORTEST_CONTEXT", "IclWindows", "fewshot", "mda", "olsson", "row_losses"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,8 +40,10 @@ class IclWindows:
         """Positions 50 (or 0..50) and 500 where the context allows; else 4..12 (or 0..12) and the last eight (METHODS §2.1)."""
         if context > 500:
             return IclWindows(early=(50, 51), late=(500, 501), beginning=(0, 50))
-        if context < 20:
-            raise ConfigError(f"a context of {context} tokens is too short for an ICL score; it needs at least 20")
+        if context < SHORTEST_CONTEXT:
+            raise ConfigError(
+                f"a context of {context} tokens is too short for an ICL score; it needs at least {SHORTEST_CONTEXT}"
+            )
         return IclWindows(early=(4, 12), late=(context - 8, context), beginning=(0, 12))
 
 

@@ -82,13 +82,14 @@ def random_period_probes(
 ) -> list[RepeatProbe]:
     """Probes at `periods` different random periods, so that a head that attends a fixed distance back is found out (P2).
 
-    The longest period is the largest that fits twice into the context; the others are drawn from its upper half.
+    The longest period is the largest that fits twice into the context; the others are drawn between a half and four
+    fifths of it, so that a head that looks roughly that far back does not pass at both.
     """
     longest = min((context - (bos is not None)) // 2, len(set(alphabet)))
-    shortest = max(2, longest // 2)
-    if longest - shortest + 1 < periods:
+    shorter = np.arange(max(2, longest // 2), max(3, int(0.8 * longest) + 1))
+    if longest < 4 or len(shorter) < periods - 1:
         raise ConfigError(f"a context of {context} tokens is too short for {periods} different repeat periods")
-    drawn = np.random.default_rng(seed).permutation(np.arange(shortest, longest))[: periods - 1]
+    drawn = np.random.default_rng(seed).permutation(shorter)[: periods - 1]
     return [
         repeat_probe(alphabet, period=int(period), rows=rows, seed=seed + number, bos=bos, context=context)
         for number, period in enumerate([longest, *sorted(drawn, reverse=True)])

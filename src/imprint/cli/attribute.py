@@ -3,13 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-import polars as pl
-
-from imprint.attribution import CONSENSUS, AttributeModel, EkfacOptions, HeadParts, Scores, load_baselines, ranking
+from imprint.cli.arguments import Context, Count, Damping, Rows
 from imprint.cli.output import output_folder, print_json, print_lines, print_table
 from imprint.cli.progress import TerminalReporter
-from imprint.corpus import FileCorpus, Packed, PackedCorpus
-from imprint.runs import Store
+from imprint.runs import Store, atomic_file
 
 
 def attribute(
@@ -19,14 +16,14 @@ def attribute(
     data: list[Path],
     head: str,
     mechanism: Literal["induction", "previous_token"] = "induction",
-    parts: HeadParts = "qkvo",
-    context: int = 64,
+    parts: Literal["qkvo", "qk", "vo"] = "qkvo",
+    context: Context = 64,
     text_key: str = "text",
     domain_key: str | None = None,
-    factor_rows: int = 2000,
-    damping: float = 0.1,
+    factor_rows: Rows = 2000,
+    damping: Damping = 0.1,
     seed: int = 0,
-    top: int = 15,
+    top: Count = 15,
     out: Path = Path("imprint-attribution"),
     json: bool = False,
 ) -> None:
@@ -51,6 +48,9 @@ def attribute(
         out: Folder for the results.
         json: Print the top rows as JSON and nothing else.
     """
+    from imprint.attribution import CONSENSUS, AttributeModel, EkfacOptions, Scores, score_table
+    from imprint.corpus import FileCorpus, Packed, PackedCorpus
+
     folder = output_folder(out)
     reporter = TerminalReporter(quiet=json)
     store = Store(folder / "store")
@@ -70,8 +70,9 @@ def attribute(
         scored = store.get(step, progress=reporter, advance=advance)
     scores = Scores.load(scored)
     first = CONSENSUS if mechanism == "induction" else scores.queries[0]
-    table = _table(scored, packed, scores, first)
-    table.write_parquet(folder / "scores.parquet")
+    table = score_table(scored, packed)
+    with atomic_file(folder / "scores.parquet") as partial:
+        table.write_parquet(partial)
     shown = table.sort(first, descending=True, maintain_order=True).head(top)
     if json:
         return print_json(shown.to_dicts())
@@ -79,10 +80,3 @@ def attribute(
     print_table(f"The {len(shown)} rows with the highest influence on {head}", columns, shown.select(columns).rows())
     checks = ", ".join(f"{name} {value:.2g}" for name, value in scores.checks.items())
     print_lines([f"Self-checks: {checks}", f"All {len(table)} rows: {folder / 'scores.parquet'}"])
-
-
-def _table(folder: Path, packed: Packed, scores: Scores, first: str) -> pl.DataFrame:
-    columns = {"document": packed.row_ids, "domain": packed.row_domains, first: ranking(folder, first)}
-    columns |= {name: scores.of(name) for name in scores.queries}
-    columns |= {f"baseline: {name}": values for name, values in load_baselines(folder).items()}
-    return pl.DataFrame(columns)

@@ -2,20 +2,18 @@
 
 from pathlib import Path
 
+from imprint.cli.arguments import Count
 from imprint.cli.output import output_folder, print_json, print_lines, print_table
 from imprint.cli.progress import TerminalReporter
 from imprint.errors import ImprintError
 from imprint.runs import LocalExecutor, write_json
-from imprint.studies import workers
-from imprint.studies.calibration import CalibrationOptions
-from imprint.studies.calibration import calibrate as run_calibration
 
 
 def calibrate(
     *,
     out: Path = Path("imprint-calibration"),
     retraining: bool = True,
-    processes: int | None = None,
+    processes: Count | None = None,
     all_rows: bool = False,
     json: bool = False,
 ) -> None:
@@ -30,6 +28,10 @@ def calibrate(
         all_rows: Show the rows without a gate too.
         json: Print a JSON list of rows and nothing else.
     """
+    from imprint.studies import workers
+    from imprint.studies.calibration import CalibrationOptions
+    from imprint.studies.calibration import calibrate as run_calibration
+
     folder = output_folder(out)
     executor = LocalExecutor(workers=processes or workers())
     options = CalibrationOptions(retraining=retraining)

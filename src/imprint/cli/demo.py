@@ -3,11 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
+from imprint.cli.arguments import Count
 from imprint.cli.output import output_folder
-from imprint.cli.run import conduct
 from imprint.errors import ConfigError
-from imprint.interventions import CONTROL_KINDS
-from imprint.studies import InterventionOptions, MechanismStudy, TrainingOptions
 
 
 def demo(
@@ -15,7 +13,7 @@ def demo(
     out: Path = Path("imprint-demo"),
     seeds: int = 5,
     controls: Literal["random", "all"] = "random",
-    processes: int | None = None,
+    processes: Count | None = None,
     json: bool = False,
 ) -> None:
     """Collect text, train, locate the head, attribute it, retrain without its data, and report: about six minutes.
@@ -29,6 +27,10 @@ def demo(
     """
     if seeds < 2:
         raise ConfigError(f"--seeds {seeds} leaves no interval; ask for at least 2, better 5")
+    from imprint.cli.conduct import conduct
+    from imprint.interventions import CONTROL_KINDS
+    from imprint.studies import InterventionOptions, MechanismStudy, TrainingOptions
+
     kinds = CONTROL_KINDS if controls == "all" else ("random",)
     study = MechanismStudy(training=TrainingOptions(seeds=seeds), interventions=InterventionOptions(controls=kinds))
     conduct(study, output_folder(out), processes=processes, as_json=json)

@@ -1,14 +1,12 @@
 """`imprint locate MODEL`: previous-token and induction heads of any Hugging Face causal model."""
 
 from pathlib import Path
+from typing import Any
 
-from imprint.capabilities import ordinary_tokens, random_period_probes
+from imprint.cli.arguments import Context, Count, Rows
 from imprint.cli.output import output_folder, print_json, print_lines, print_table
 from imprint.cli.progress import TerminalReporter
-from imprint.errors import ConfigError
-from imprint.mechanisms import Location
-from imprint.mechanisms import locate as find_heads
-from imprint.models import Anatomy, load_model, load_tokenizer
+from imprint.errors import ModelError
 from imprint.runs import write_json
 
 
@@ -19,11 +17,11 @@ def locate(
     revision: str | None = None,
     gguf_file: str | None = None,
     dtype: str = "float32",
-    context: int = 64,
-    rows: int = 16,
-    ablate: int = 12,
+    context: Context = 64,
+    rows: Rows = 16,
+    ablate: Count = 12,
     seed: int = 0,
-    top: int = 12,
+    top: Count = 12,
     out: Path | None = None,
     json: bool = False,
 ) -> None:
@@ -42,46 +40,53 @@ def locate(
         out: Folder for `location.json` with every head.
         json: Print every head as JSON and nothing else.
     """
+    from imprint.capabilities import ordinary_tokens, random_period_probes
+    from imprint.mechanisms import locate as find_heads
+    from imprint.models import check_context, family_of, load_model, load_tokenizer
+
     reporter = TerminalReporter(quiet=json)
     folder = None if out is None else output_folder(out)
     with reporter.stage("load the model", None):
         loaded = load_model(model, revision=revision, gguf_file=gguf_file, dtype=dtype)
         tokenizer = load_tokenizer(model, revision=revision, gguf_file=gguf_file)
-    limit = Anatomy(loaded).context_length
-    if limit is not None and context > limit:
-        raise ConfigError(f"--context {context} is longer than the model's context of {limit} tokens")
+    if family_of(loaded.config.model_type).objective != "causal":
+        raise ModelError(
+            f"{model}: a {loaded.config.model_type} model does not predict the next token, so it cannot copy"
+        )
+    check_context(loaded, context)
     bos = tokenizer.bos_token_id
     probes = random_period_probes(ordinary_tokens(tokenizer), rows=rows, seed=seed, bos=bos, context=context)
     with reporter.stage("score and ablate heads", ablate) as advance:
-        found = find_heads(loaded, probes, seed=seed, ablate=ablate, advance=advance)
+        found = find_heads(loaded, probes, seed=seed, ablate=ablate, advance=advance).as_dict()
     if folder is not None:
-        write_json(folder / "location.json", found.as_dict())
+        write_json(folder / "location.json", found)
     if json:
-        return print_json(found.as_dict())
+        return print_json(found)
     _show(found, top)
 
 
-def _show(found: Location, top: int) -> None:
+def _show(found: dict[str, Any], top: int) -> None:
     columns = ("head", "prefix matching", "worst period", "offset", "p", "previous token", "ablation (nats)", "role")
-    ranked = sorted(found.heads, key=lambda head: -max(head.prefix_matching.estimate, head.previous_token))
+    ranked = sorted(found["heads"], key=lambda head: -max(head["prefix_matching"]["estimate"], head["previous_token"]))
     rows = [
         (
-            head.head,
-            head.prefix_matching.estimate,
-            head.prefix_matching_worst,
-            head.best_offset,
-            head.p_induction,
-            head.previous_token,
-            None if head.ablation is None else head.ablation.estimate,
-            head.role,
+            head["head"],
+            head["prefix_matching"]["estimate"],
+            head["prefix_matching_worst"],
+            head["best_offset"],
+            head["p_induction"],
+            head["previous_token"],
+            None if head["ablation"] is None else head["ablation"]["estimate"],
+            head["role"],
         )
         for head in ranked[:top]
     ]
-    print_table(f"The {len(rows)} strongest of {len(found.heads)} heads", columns, rows)
-    accuracy = found.copy_accuracy
+    print_table(f"The {len(rows)} strongest of {len(ranked)} heads", columns, rows)
+    accuracy, chance = found["copy_accuracy"], found["copy_chance"]
+    prefix, previous = found["null_prefix_95"], found["null_previous_95"]
     print_lines(
         [
-            f"Copy accuracy {accuracy.estimate:.3f} [{accuracy.low:.3f}, {accuracy.high:.3f}], chance {found.copy_chance:.4f}.",
-            f"95 % of null maxima: prefix matching {found.null_prefix_95:.3f}, previous token {found.null_previous_95:.3f}.",
+            f"Copy accuracy {accuracy['estimate']:.3f} [{accuracy['low']:.3f}, {accuracy['high']:.3f}], chance {chance:.4f}.",
+            f"95 % of null maxima: prefix matching {prefix:.3f}, previous token {previous:.3f}.",
         ]
     )

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from imprint.cli.output import output_folder, print_lines
 from imprint.errors import ConfigError, OutputError
-from imprint.report import load_report_data, render_html, write_report
 from imprint.runs import write_bytes_atomic
 
 
@@ -18,6 +17,8 @@ def report(folder: Path, /, *, out: Path | None = None) -> None:
     stored = folder / "report.json"
     if not stored.exists():
         raise ConfigError(f"'{folder}' holds no finished run (report.json is missing); run the study to its end first")
+    from imprint.report import load_report_data, render_html, write_report
+
     data = load_report_data(stored)
     if out is None:
         page = write_report(data, folder)

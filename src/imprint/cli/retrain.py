@@ -1,13 +1,12 @@
 """`imprint retrain study.yaml --documents ids.txt`: what training without (or with more of) them does."""
 
 from pathlib import Path
+from typing import Literal
 
+from imprint.cli.arguments import Count
 from imprint.cli.output import output_folder, print_json, print_lines, print_table
 from imprint.cli.progress import TerminalReporter
-from imprint.interventions import EditKind
 from imprint.runs import LocalExecutor
-from imprint.studies import load_study, workers
-from imprint.studies.retraining import retrain_documents
 
 
 def retrain(
@@ -15,9 +14,9 @@ def retrain(
     /,
     *,
     documents: Path,
-    kind: EditKind = "delete",
+    kind: Literal["delete", "replace", "duplicate"] = "delete",
     out: Path | None = None,
-    processes: int | None = None,
+    processes: Count | None = None,
     json: bool = False,
 ) -> None:
     """Train a study's seeds again without (or with more of) the documents that you name, beside matched controls.
@@ -32,13 +31,19 @@ def retrain(
         processes: Training processes at a time; by default one a core.
         json: Print the effects as JSON on standard output and nothing else.
     """
+    from imprint.studies import load_study, workers
+    from imprint.studies.retraining import retrain_documents
+
     described = load_study(study)
     folder = output_folder(out or Path("runs") / study.stem)
     executor = LocalExecutor(workers=processes or workers())
     reporter = TerminalReporter(quiet=json)
     found = retrain_documents(described, documents, folder, kind=kind, executor=executor, reporter=reporter)
     if json:
-        effects = [{"arm": item.arm, "p": item.p, **item.effect.as_dict()} for item in found.effects]
+        effects = [
+            {"arm": item.arm, "is_control": item.is_control, "p": item.p, "bound": item.note, **item.effect.as_dict()}
+            for item in found.effects
+        ]
         return print_json({"window": found.window, "rows": found.rows, "effects": effects})
     rows = [
         (
@@ -49,10 +54,16 @@ def retrain(
             item.effect.low,
             item.effect.high,
             item.p,
-            item.censored,
+            item.censored_arm,
+            item.censored_control,
         )
         for item in found.effects
     ]
-    columns = ("arm", "against", "metric", "effect", "low", "high", "p", "censored")
+    columns = ("arm", "against", "metric", "effect", "low", "high", "p", "late", "control late")
     print_table(f"{found.rows} rows edited in steps {found.window[0]}..{found.window[1]}", columns, rows)
-    print_lines(["onset is in log training steps (0.14 = 15 % later); other metrics are at the last checkpoint."])
+    print_lines(
+        [
+            "onset is in log training steps (0.14 = 15 % later); other metrics are at the last checkpoint.",
+            "late: runs that ended before emergence, which leave only a bound on the shift.",
+        ]
+    )

@@ -1,5 +1,6 @@
 """`imprint runs list|show|verify|prune`: the store of results."""
 
+import re
 from pathlib import Path
 
 from cyclopts import App
@@ -14,9 +15,14 @@ runs = App(name="runs", help="List, show, verify and prune stored results.")
 
 def _store(folder: Path) -> Store:
     root = folder / "store" if (folder / "store").is_dir() else folder
-    if not root.is_dir():
+    if not root.is_dir() or (root is folder and any(root.iterdir()) and not _holds_results(root)):
         raise ConfigError(f"'{folder}' is not the folder of a run or of a store")
     return Store(root)
+
+
+def _holds_results(root: Path) -> bool:
+    """Whether a store has ever written here: another folder must not be told that all of its results are sound."""
+    return any(re.fullmatch(r"[0-9a-f]{2}|[0-9a-f]{64}\..*", path.name) for path in root.iterdir())
 
 
 @runs.command(name="list")
@@ -83,7 +89,7 @@ def prune(folder: Path, /, *keep: str, yes: bool = False) -> None:
     Args:
         folder: A run's folder or its store.
         keep: Keys (or beginnings of keys) to keep with everything upstream of them.
-        yes: Really delete; without it the keys that would go are listed.
+        yes: Really delete; without it nothing is.
     """
     store = _store(folder)
     if not yes:

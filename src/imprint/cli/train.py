@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+from imprint.cli.arguments import Count
 from imprint.cli.output import output_folder, print_json, print_lines, print_table
 from imprint.cli.progress import TerminalReporter
 from imprint.runs import LocalExecutor
-from imprint.studies import load_study, train_untouched, workers
 
 
-def train(study: Path, /, *, out: Path | None = None, processes: int | None = None, json: bool = False) -> None:
+def train(study: Path, /, *, out: Path | None = None, processes: Count | None = None, json: bool = False) -> None:
     """Train the untouched runs of a study and say when the mechanism emerged in each.
 
     `imprint run` with the same study and folder goes on from here without training again.
@@ -19,6 +19,8 @@ def train(study: Path, /, *, out: Path | None = None, processes: int | None = No
         processes: Training processes at a time; by default one a core.
         json: Print the runs as JSON on standard output and nothing else.
     """
+    from imprint.studies import load_study, train_untouched, workers
+
     described = load_study(study)
     folder = output_folder(out or Path("runs") / study.stem)
     executor = LocalExecutor(workers=processes or workers())

@@ -14,6 +14,18 @@ class Onset:
     censored: bool
 
 
+LEAST_STRENGTH = 0.1
+"""A run whose mechanism never gets stronger than twice this has not emerged, whatever half of its maximum is."""
+
+
+def emergence_threshold(strength: Sequence[float]) -> float:
+    """The strength at which a run counts as emerged: half of its own maximum, but at least `LEAST_STRENGTH`.
+
+    Without the floor, a run in which nothing ever formed would "emerge" in its own noise at the first checkpoint.
+    """
+    return max(0.5 * max(strength), LEAST_STRENGTH)
+
+
 def onset(
     steps: Sequence[int],
     strength: Sequence[float],

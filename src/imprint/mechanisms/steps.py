@@ -63,6 +63,8 @@ class Trajectory(Step):
         heldout = Packed.load(context.get(self.heldout))
         probes = self.probe.build(heldout.context)
         panel = _Panel(heldout, self.heldout_rows, list(self.probe.tokens), self.probe.bos)
+        if not panel.fills_context:
+            context.warn("no held-out row fills the context, so icl.olsson and icl.mda were not measured")
         rows: list[dict[str, object]] = []
         heads: list[dict[str, object]] = []
         for step in checkpoint_steps(trained):
@@ -105,15 +107,17 @@ class _Panel:
         self.tokens = torch.from_numpy(heldout.tokens[order])
         self.lengths = torch.from_numpy(heldout.lengths[order].astype(np.int64))
         self.repeats = torch.from_numpy(heldout.row_domains[order] == "novel repeats")
+        self.fills_context = bool((self.lengths >= heldout.context).any()) and heldout.context >= icl.SHORTEST_CONTEXT
         self.alphabet, self.bos = alphabet, bos
 
     def measure(self, model: PreTrainedModel, probes: list[RepeatProbe]) -> Iterator[tuple[str, float]]:
         """Name and value of every metric."""
         yield "copy.accuracy", float(torch.stack([copy_hits(model, probe).mean() for probe in probes]).mean())
         losses, mask = icl.row_losses(model, self.tokens, self.lengths)
-        windows = icl.IclWindows.for_context(losses.shape[1])
-        yield "icl.olsson", icl.olsson(losses, mask, windows)
-        yield "icl.mda", icl.mda(losses, mask, windows)
+        if self.fills_context:
+            windows = icl.IclWindows.for_context(losses.shape[1])
+            yield "icl.olsson", icl.olsson(losses, mask, windows)
+            yield "icl.mda", icl.mda(losses, mask, windows)
         shots = min(8, len(self.alphabet) // 2, (losses.shape[1] - 2) // 2)
         yield "icl.fewshot", icl.fewshot(model, self.alphabet, shots=shots, bos=self.bos)
         for name, rows in (("loss.heldout", ~self.repeats), ("loss.repeats", self.repeats)):

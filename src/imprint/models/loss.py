@@ -10,16 +10,14 @@ class _FusedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, logits: Tensor, labels: Tensor) -> Tensor:
-        log_normaliser = logits.logsumexp(-1, keepdim=True)
-        picked = logits.gather(-1, labels[:, None])
-        ctx.save_for_backward(logits, log_normaliser, labels)
-        return (log_normaliser - picked)[:, 0]
+        ctx.save_for_backward(logits, labels)
+        return -logits.log_softmax(-1).gather(-1, labels[:, None])[:, 0]
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, *grad_outputs: Tensor) -> tuple[Tensor, None]:
-        logits, log_normaliser, labels = ctx.saved_tensors  # type: ignore[attr-defined]
-        grad = (logits - log_normaliser).exp_()
-        grad.scatter_add_(-1, labels[:, None], torch.full_like(log_normaliser, -1.0))
+        logits, labels = ctx.saved_tensors  # type: ignore[attr-defined]
+        grad = logits.softmax(-1)
+        grad.scatter_add_(-1, labels[:, None], grad.new_full(labels[:, None].shape, -1.0))
         return grad.mul_(grad_outputs[0][:, None]), None
 
 

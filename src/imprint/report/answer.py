@@ -11,6 +11,7 @@ from imprint.studies import (
     NOVEL_REPEATS,
     ArmEffect,
     MechanismResult,
+    basis,
 )
 
 
@@ -23,7 +24,8 @@ def _data(result: MechanismResult) -> str:
     share = result.study.interventions.fraction
     first = max(result.domains, key=lambda domain: domain.top_share)
     return (
-        f"Which data? {first.top_share:.0%} of the top {share:.0%} of documents by influence are '{first.domain}'"
+        f"Which data? {first.top_share:.0%} of the top {share:.0%} of documents by {basis(result.study.ranking)} are"
+        f" '{first.domain}'"
         f" ({first.corpus_share:.0%} of the corpus){_beaten(result)}."
     )
 
@@ -51,7 +53,7 @@ def _mechanism(result: MechanismResult) -> str:
 
 def _causal(result: MechanismResult) -> str:
     treated, control = _find(result, "delete_top", "delete_random"), _find(result, "delete_random", KEEP)
-    bound = f" ({treated.censored} of {treated.effect.n} never emerged: at least this)" if treated.censored else ""
+    bound = f" ({treated.note})" if treated.note else ""
     return (
         f"Is it causal? Training without them delays emergence by {_percent(treated.effect)}{bound} against random"
         f" documents; random documents against none: {_percent(control.effect)} ({treated.effect.n} seeds)."
@@ -63,7 +65,11 @@ def _natural(result: MechanismResult) -> str:
     if not found:
         return "Natural text? Not tested in this study."
     effect = found[0].effect
-    if effect.low > -FIFTEEN_PERCENT and effect.high < FIFTEEN_PERCENT:
+    if effect.low > 0 and not found[0].censored_control:
+        moved = "natural text moves the head"
+    elif found[0].note:
+        moved = f"undecided ({found[0].note})"
+    elif effect.low > -FIFTEEN_PERCENT and effect.high < FIFTEEN_PERCENT:
         moved = "natural text does not move the head by as much as 15 %"
     elif effect.excludes_zero:
         moved = "natural text moves the head"

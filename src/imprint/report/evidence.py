@@ -4,7 +4,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from imprint.runs import file_digest, versions, write_json
+from imprint.runs import atomic_file, file_digest, versions, write_json
 from imprint.studies import MechanismResult
 
 
@@ -40,5 +40,6 @@ def manifest(result: MechanismResult, folder: Path, command: str) -> dict[str, A
 def write_evidence(result: MechanismResult, folder: Path, *, command: str) -> None:
     """Write `evidence.json`, `trajectories.parquet` and, last, `manifest.json`."""
     write_json(folder / "evidence.json", evidence(result))
-    result.trajectories.write_parquet(folder / "trajectories.parquet")
+    with atomic_file(folder / "trajectories.parquet") as partial:
+        result.trajectories.write_parquet(partial)
     write_json(folder / "manifest.json", manifest(result, folder, command))

@@ -177,7 +177,7 @@ def _effects(result: MechanismResult) -> tuple[EffectRow, ...]:
             p=item.p,
             q=float(q),
             is_control=item.is_control,
-            note=f"{item.censored} of {item.effect.n} pairs ended before emergence" if item.censored else "",
+            note=item.note,
         )
         for item, q in zip(result.effects, adjusted, strict=True)
     )

@@ -260,4 +260,9 @@ def _mean_interval(
         return float(values.mean() - half), float(values.mean() + half), ""
     kind: Literal["BCa", "percentile"] = "BCa" if values.size <= _BCA_LIMIT else "percentile"
     note = "" if values.size >= SMALL_SAMPLE else f"bootstrap of {values.size} units is too narrow"
-    return *bootstrap_interval((values,), _mean, seed=seed, level=level, draws=draws, method=kind), note
+    # In units of the largest deviation: squares of very small numbers would underflow in BCa's acceleration.
+    centre, scale = values.mean(), np.abs(values - values.mean()).max()
+    low, high = bootstrap_interval(
+        ((values - centre) / scale,), _mean, seed=seed, level=level, draws=draws, method=kind
+    )
+    return float(centre + scale * low), float(centre + scale * high), note

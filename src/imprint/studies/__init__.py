@@ -1,11 +1,10 @@
 """Studies: whole experiments as short, readable compositions of the rooms below."""
 
-from imprint.studies.arms import KEEP, Arm, Corpora, corpora
-from imprint.studies.claims import CAPABILITY, draw_claims, judge_all
-from imprint.studies.comparison import LOG_ONSET, STRENGTH, ArmEffect, compare_arms, find_onsets
+from imprint.studies.arms import Arm, Corpora, corpora
+from imprint.studies.claims import CAPABILITY, draw_claims
+from imprint.studies.comparison import ArmEffect, compare_arms, find_onsets
 from imprint.studies.config import (
     BOILERPLATE,
-    FIFTEEN_PERCENT,
     NOVEL_REPEATS,
     CorpusOptions,
     InterventionOptions,
@@ -15,8 +14,11 @@ from imprint.studies.config import (
     parse_study,
 )
 from imprint.studies.mechanism import INFLUENCE, STAGES, MechanismResult, run_mechanism_study, workers
-from imprint.studies.ranking_quality import DomainShare, MethodScore, top_documents
+from imprint.studies.metrics import KEEP, LOG_ONSET, STRENGTH
+from imprint.studies.ranking_quality import DomainShare, MethodScore, basis, top_documents
+from imprint.studies.registration import FIFTEEN_PERCENT
 from imprint.studies.untouched import UntouchedRun, train_untouched
+from imprint.studies.verdicts import judge_all
 
 __all__ = [
     "BOILERPLATE",
@@ -39,6 +41,7 @@ __all__ = [
     "MethodScore",
     "TrainingOptions",
     "UntouchedRun",
+    "basis",
     "compare_arms",
     "corpora",
     "draw_claims",

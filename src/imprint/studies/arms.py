@@ -10,8 +10,7 @@ from imprint.mechanisms import Trajectory
 from imprint.models import Train
 from imprint.runs import Step
 from imprint.studies.config import BOILERPLATE, NOVEL_REPEATS, MechanismStudy
-
-KEEP = "keep"
+from imprint.studies.metrics import KEEP
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +82,7 @@ def measured(study: MechanismStudy, run: Train, data: Corpora) -> Trajectory:
 
 
 def plan_arms(study: MechanismStudy, attribution: Attribution, data: Corpora) -> list[Arm]:
-    """All arms: the top decile deleted and duplicated, the natural top deleted, and a matched control for each."""
+    """All edited arms: the top decile deleted and duplicated, the natural top deleted, and a matched control for each."""
     options = study.interventions
     top = TopRows(attribution=attribution, ranking=study.ranking, fraction=options.fraction)
 
@@ -100,7 +99,7 @@ def plan_arms(study: MechanismStudy, attribution: Attribution, data: Corpora) ->
     arms = [Arm(name="delete_top", kind="delete", rows=top, control="delete_random")]
     for kind in dict.fromkeys(("random", *options.controls)):
         arms.append(Arm(name=f"delete_{kind}", kind="delete", rows=control(kind), control=KEEP, is_control=True))
-    if options.natural:
+    if "delete_natural" in study.arms:
         natural = TopRows(
             attribution=attribution,
             ranking=study.ranking,

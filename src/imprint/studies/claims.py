@@ -1,81 +1,21 @@
-"""From numbers to claims on the evidence ladder, and to verdicts on the registered hypotheses."""
+"""From numbers to claims on the evidence ladder."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import polars as pl
-from scipy.stats import norm
 
-from imprint.emergence import Onset
-from imprint.errors import ConfigError
-from imprint.stats import Claim, Effect, Evidence, Hypothesis, Verdict, judge, judge_paired
-from imprint.studies.arms import KEEP
-from imprint.studies.comparison import FINAL_METRICS, LOG_ONSET, STRENGTH, ArmEffect, values
-from imprint.studies.config import FIFTEEN_PERCENT, NOVEL_REPEATS, MechanismStudy
-from imprint.studies.ranking_quality import MethodScore
+from imprint.stats import Claim, Effect, Evidence
+from imprint.studies.comparison import ArmEffect
+from imprint.studies.config import NOVEL_REPEATS, MechanismStudy
+from imprint.studies.metrics import KEEP, LOG_ONSET, STRENGTH
+from imprint.studies.ranking_quality import MethodScore, basis, cause_auc, cause_purity
+from imprint.studies.registration import FIFTEEN_PERCENT
 
 CAPABILITY = "in-context copying of novel sequences"
 RETRAINING_TRUST = (
-    "five seeds bound the shift of emergence only roughly; a censored onset is a lower bound of the delay"
+    "five seeds bound the shift of emergence only roughly; a run that ended before emergence leaves only a bound"
 )
-
-
-def judge_all(
-    study: MechanismStudy,
-    table: pl.DataFrame,
-    onsets: Mapping[tuple[str, int], Onset],
-    methods: Sequence[MethodScore],
-    seeds: Sequence[int],
-) -> list[Verdict]:
-    """A verdict for every registered hypothesis whose arms were run, in the order of registration."""
-    present = set(table["arm"].unique())
-    verdicts = []
-    for hypothesis in study.hypotheses:
-        if hypothesis.metric == "auc.novel_repeats":
-            effect = cause_auc(methods, study.ranking)
-            verdicts.extend([] if effect is None else [_judge_auc(hypothesis, effect)])
-            continue
-        metric, treated, control = parse_metric(hypothesis.metric)
-        if {treated, control} <= present:
-            verdicts.append(
-                judge_paired(
-                    hypothesis,
-                    values(table, onsets, treated, metric, seeds),
-                    values(table, onsets, control, metric, seeds),
-                    seed=0,
-                    unit="pipeline seed",
-                    control_name=control,
-                )
-            )
-    return verdicts
-
-
-def parse_metric(name: str) -> tuple[str, str, str]:
-    """The metric, treated arm and control of a registered metric such as `onset.delete_top_vs_delete_random`."""
-    metric, _, arms = name.rpartition(".")
-    treated, separator, control = arms.partition("_vs_")
-    if not separator or metric not in (LOG_ONSET, *FINAL_METRICS):
-        known = ", ".join((LOG_ONSET, *FINAL_METRICS))
-        raise ConfigError(
-            f"hypothesis metric '{name}' is not known; write auc.novel_repeats or <metric>.<arm>_vs_<control> with metric"
-            f" one of {known}"
-        )
-    return metric, treated, control
-
-
-def _judge_auc(hypothesis: Hypothesis, effect: Effect) -> Verdict:
-    spread = max((effect.high - effect.low) / (2 * 1.96), 1e-12)
-    named = Effect(**{**effect.as_dict(), "metric": hypothesis.metric})
-    sign = 1.0 if hypothesis.direction == "greater" else -1.0
-    return judge(hypothesis, named, float(norm.sf(sign * (effect.estimate - hypothesis.threshold) / spread)))
-
-
-def cause_auc(methods: Sequence[MethodScore], ranking: str, negatives: str = "all other documents") -> Effect | None:
-    """How well a ranking separates the planted novel repeats from other documents; None where nothing is planted."""
-    question = f"novel repeats against {negatives}"
-    found = (row.effect for row in methods if (row.method, row.question) == (ranking, question))
-    return next(found, None)
 
 
 def draw_claims(
@@ -88,15 +28,17 @@ def draw_claims(
     """One claim for the treated documents and one for the highest-ranked natural documents, with evidence both ways."""
     rows = {row["head"]: row for row in location["heads"]}
     mechanism = f"{head} ({rows[head]['role'] or 'strongest candidate'} head)"
-    share = f"the {study.interventions.fraction:.0%} of documents with the highest influence"
+    by = basis(study.ranking)
+    share = f"the {study.interventions.fraction:.0%} of documents ranked highest by {by}"
+    purity = cause_purity(methods, study.ranking)
     evidence = _mechanism_evidence(head, rows, location)
     planted = cause_auc(methods, study.ranking)
     claims = [
         Claim(
-            data=f"{share} (planted {NOVEL_REPEATS} in the main)" if planted else share,
+            data=share if purity is None else f"{share} ({purity:.0%} of them planted {NOVEL_REPEATS})",
             mechanism=mechanism,
             capability=CAPABILITY,
-            evidence=(*_association(planted), *evidence, *_retraining("delete_top", effects)),
+            evidence=(*_association(planted, by), *evidence, *_retraining("delete_top", effects)),
         )
     ]
     if any(effect.arm == "delete_natural" for effect in effects):
@@ -106,7 +48,7 @@ def draw_claims(
                 data=f"{share} among natural text",
                 mechanism=mechanism,
                 capability=CAPABILITY,
-                evidence=(*_association(natural), *evidence, *_retraining("delete_natural", effects)),
+                evidence=(*_association(natural, by), *evidence, *_retraining("delete_natural", effects)),
             )
         )
     return claims
@@ -120,13 +62,13 @@ def _mirrored(auc: Effect | None) -> Effect | None:
     return Effect(**{**auc.as_dict(), **flipped, "control": NOVEL_REPEATS})
 
 
-def _association(auc: Effect | None) -> list[Evidence]:
+def _association(auc: Effect | None, by: str) -> list[Evidence]:
     if auc is None:
         return []
     return [
         Evidence(
             rung=0,
-            name="influence ranks these documents above the others (AUC)",
+            name=f"{by} ranks these documents above the others (AUC)",
             effect=auc,
             passed=auc.low > 0.5,
             null=".5, a random ranking",
@@ -184,8 +126,9 @@ def _retraining(arm: str, effects: Sequence[ArmEffect]) -> list[Evidence]:
             rung=4,
             name=f"control {item.arm}: emergence shifts by less than 15 % (log steps)",
             effect=item.effect,
-            passed=abs(item.effect.estimate) < FIFTEEN_PERCENT,
+            passed=abs(item.effect.estimate) < FIFTEEN_PERCENT and not item.note,
             null="the untouched run of the same seed",
+            note=item.note,
             trust=RETRAINING_TRUST,
         )
         for item in effects
@@ -195,13 +138,12 @@ def _retraining(arm: str, effects: Sequence[ArmEffect]) -> list[Evidence]:
 
 def _arm_evidence(item: ArmEffect) -> Evidence:
     delay = item.metric == LOG_ONSET
-    late = f"{item.censored} of {item.effect.n} runs ended before emergence, so the delay is at least this"
     return Evidence(
         rung=4,
         name=f"{item.arm}: " + ("delay of emergence (log steps)" if delay else f"change of the final {STRENGTH}"),
         effect=item.effect,
-        passed=item.effect.low > 0 if delay else item.effect.high < 0,
+        passed=item.effect.low > 0 and not item.censored_control if delay else item.effect.high < 0,
         null=f"{item.control}, same seeds",
-        note=late if item.censored else "",
+        note=item.note,
         trust=RETRAINING_TRUST,
     )

@@ -7,25 +7,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from imprint.emergence import Onset, onset
-from imprint.mechanisms import TRAJECTORY_FILE
+from imprint.emergence import Onset, emergence_threshold, onset
+from imprint.mechanisms import TRAJECTORY_FILE, ProbeOptions
 from imprint.stats import Effect, paired_difference, paired_permutation
-from imprint.studies.arms import KEEP, Arm
-
-STRENGTH = "induction.prefix_matching"
-COPYING = "copy.accuracy"
-LOG_ONSET = "onset"
-"""Emergence in log training steps; an effect of .14 is a delay of 15 %."""
-FINAL_METRICS = (
-    STRENGTH,
-    "previous_token",
-    COPYING,
-    "icl.olsson",
-    "icl.mda",
-    "icl.fewshot",
-    "loss.heldout",
-    "loss.repeats",
-)
+from imprint.studies.arms import Arm
+from imprint.studies.metrics import COPYING, FINAL_METRICS, KEEP, LOG_ONSET, STRENGTH
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,9 +24,22 @@ class ArmEffect:
     effect: Effect
     p: float
     """Two-sided exact sign-flip p; with five seeds none below .0625 exists."""
-    censored: int
-    """For `onset`: pairs in which either run ended before emergence, so the shift is only a bound."""
+    censored_arm: int
+    """For `onset`: runs of the arm that ended before emergence."""
+    censored_control: int
+    """For `onset`: runs of the control that ended before emergence."""
     is_control: bool
+
+    @property
+    def note(self) -> str:
+        """What runs that ended before emergence make of the shift; empty when there are none."""
+        if not self.censored_arm and not self.censored_control:
+            return ""
+        bound = "at most this" if not self.censored_arm else "at least this" if not self.censored_control else "unknown"
+        return (
+            f"ended before emergence: {self.censored_arm} of {self.effect.n} runs of {self.arm},"
+            f" {self.censored_control} of {self.control}, so the shift is {bound}"
+        )
 
 
 def read_trajectories(folders: Mapping[tuple[str, int], Path]) -> pl.DataFrame:
@@ -60,11 +59,17 @@ def curve(table: pl.DataFrame, arm: str, seed: int, metric: str) -> tuple[list[i
     return rows["step"].to_list(), rows["value"].to_list()
 
 
+def copying_bar(probe: ProbeOptions, context: int) -> tuple[float, int]:
+    """What `onset` needs to say that copying is above chance: the chance, and how many copied tokens were counted."""
+    probes = probe.build(context)
+    return probes[0].chance, sum(len(one.tokens) * (one.period - 1) for one in probes)
+
+
 def find_onsets(table: pl.DataFrame, *, chance: float, items: int) -> dict[tuple[str, int], Onset]:
     """Every run's emergence; each seed's threshold is half of its untouched run's largest strength."""
     found = {}
     for arm, seed in table.select("arm", "seed").unique(maintain_order=True).iter_rows():
-        threshold = 0.5 * max(curve(table, KEEP, seed, STRENGTH)[1])
+        threshold = emergence_threshold(curve(table, KEEP, seed, STRENGTH)[1])
         steps, strength = curve(table, arm, seed, STRENGTH)
         _, copying = curve(table, arm, seed, COPYING)
         found[arm, seed] = onset(steps, strength, copying, threshold=threshold, chance=chance, items=items)
@@ -101,13 +106,14 @@ def _effect(
 ) -> ArmEffect:
     treated, untreated = (values(table, onsets, name, metric, seeds) for name in (arm.name, control))
     effect = paired_difference(treated, untreated, seed=0, unit="pipeline seed", control_name=control, metric=metric)
-    late = [onsets[arm.name, seed].censored or onsets[control, seed].censored for seed in seeds]
+    late = [sum(onsets[name, seed].censored for seed in seeds) for name in (arm.name, control)]
     return ArmEffect(
         arm=arm.name,
         control=control,
         metric=metric,
         effect=effect,
         p=paired_permutation(treated, untreated, seed=0),
-        censored=sum(late) if metric == LOG_ONSET else 0,
+        censored_arm=late[0] if metric == LOG_ONSET else 0,
+        censored_control=late[1] if metric == LOG_ONSET else 0,
         is_control=arm.is_control,
     )

@@ -1,25 +1,24 @@
 """What a study file may say: one pydantic model per room, unknown keys refused with "did you mean"."""
 
 import difflib
-import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from imprint.attribution import EkfacOptions
-from imprint.errors import ConfigError
+from imprint.attribution import RANKINGS, EkfacOptions
+from imprint.capabilities import icl
+from imprint.errors import ConfigError, InputError
 from imprint.interventions import ControlKind
 from imprint.mechanisms import ProbeOptions
 from imprint.models import Architecture, Optimisation
 from imprint.stats import Hypothesis
+from imprint.studies.metrics import KEEP
+from imprint.studies.registration import applicable_hypotheses, check_hypotheses
 
 NOVEL_REPEATS = "novel repeats"
 BOILERPLATE = "boilerplate"
-SIGN_FLIP = "paired sign-flip permutation over pipeline seeds, one-sided"
-FIFTEEN_PERCENT = round(math.log(1.15), 4)
-"""A shift of the emergence step by 15 %, in log steps."""
 
 
 class CorpusOptions(BaseModel):
@@ -40,6 +39,20 @@ class CorpusOptions(BaseModel):
     boilerplate: float = Field(default=0.1, ge=0, lt=1)
     seed: int = 0
 
+    @property
+    def natural(self) -> float:
+        """The share of documents that are not planted."""
+        return 1.0 - self.novel_repeats - self.boilerplate
+
+    @model_validator(mode="after")
+    def _shares_leave_room(self) -> "CorpusOptions":
+        if self.natural <= 0:
+            raise ValueError(
+                f"novel_repeats {self.novel_repeats} and boilerplate {self.boilerplate} leave no room for natural text;"
+                " they must add to less than 1"
+            )
+        return self
+
 
 class TrainingOptions(BaseModel):
     """How every seed is trained."""
@@ -52,6 +65,15 @@ class TrainingOptions(BaseModel):
     optimisation: Optimisation = Optimisation(learning_rate=5e-3)
     first_seed: int = 0
     seeds: int = Field(default=5, ge=2)
+
+    @model_validator(mode="after")
+    def _has_checkpoints(self) -> "TrainingOptions":
+        if self.checkpoint_every >= self.steps:
+            raise ValueError(
+                f"checkpoint_every {self.checkpoint_every} leaves no checkpoint to branch from before the last of"
+                f" {self.steps} steps"
+            )
+        return self
 
 
 class InterventionOptions(BaseModel):
@@ -92,60 +114,6 @@ def default_architecture() -> Architecture:
     )
 
 
-def default_hypotheses() -> tuple[Hypothesis, ...]:
-    """What the demo claims before it has seen anything."""
-
-    def paired(name: str, statement: str, metric: str, threshold: float, direction: str) -> Hypothesis:
-        fields = {"id": name, "statement": statement, "metric": metric, "threshold": threshold}
-        return Hypothesis.model_validate({**fields, "direction": direction, "test": SIGN_FLIP})
-
-    return (
-        Hypothesis(
-            id="H1",
-            statement="Influence on the head ranks the planted novel repeats above all other documents.",
-            metric="auc.novel_repeats",
-            threshold=0.9,
-            direction="greater",
-            test="normal test of the AUC with its bootstrap standard error over documents, one-sided",
-        ),
-        paired(
-            "H2",
-            "Deleting the top decile delays emergence by at least 15 % against deleting matched random documents.",
-            "onset.delete_top_vs_delete_random",
-            FIFTEEN_PERCENT,
-            "greater",
-        ),
-        paired(
-            "H3",
-            "Deleting as many random documents shifts emergence by less than 15 %.",
-            "onset.delete_random_vs_keep",
-            FIFTEEN_PERCENT,
-            "absolute-less",
-        ),
-        paired(
-            "H4",
-            "Duplicating the top decile brings emergence forward against duplicating random documents.",
-            "onset.duplicate_top_vs_duplicate_random",
-            0.0,
-            "less",
-        ),
-        paired(
-            "H5",
-            "Deleting the top-ranked natural documents delays emergence by at least 15 % against random documents.",
-            "onset.delete_natural_vs_delete_random",
-            FIFTEEN_PERCENT,
-            "greater",
-        ),
-        paired(
-            "H6",
-            "Deleting the top decile weakens in-context learning: icl.olsson rises against random deletion.",
-            "icl.olsson.delete_top_vs_delete_random",
-            0.0,
-            "greater",
-        ),
-    )
-
-
 class MechanismStudy(BaseModel):
     """A study of one mechanism: which data made it, and is that causal?"""
 
@@ -161,7 +129,17 @@ class MechanismStudy(BaseModel):
     ranking: str = "consensus"
     """Which ranking chooses the treated rows: "consensus", a probe, `<probe>/dot` or a baseline."""
     interventions: InterventionOptions = InterventionOptions()
-    hypotheses: tuple[Hypothesis, ...] = Field(default_factory=default_hypotheses)
+    hypotheses: tuple[Hypothesis, ...] = Field(
+        default_factory=lambda data: applicable_hypotheses(
+            arm_names(data["corpus"], data["interventions"]), planted=data["corpus"].novel_repeats > 0
+        )
+    )
+    """By default those of the demo's six whose arms are run."""
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The names of all arms, the untouched one first."""
+        return arm_names(self.corpus, self.interventions)
 
     @model_validator(mode="after")
     def _window_fits(self) -> "MechanismStudy":
@@ -177,6 +155,54 @@ class MechanismStudy(BaseModel):
                 f" ({self.training.checkpoint_every}), so there is no checkpoint to branch from"
             )
         return self
+
+    @model_validator(mode="after")
+    def _natural_text_is_enough(self) -> "MechanismStudy":
+        fraction, natural = self.interventions.fraction, self.corpus.natural
+        if "delete_natural" in self.arms and natural < fraction:
+            raise ValueError(
+                f"interventions.natural deletes {fraction:.0%} of all documents but only {natural:.0%} are natural; plant"
+                " less, or set interventions.natural to false"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_measured(self) -> "MechanismStudy":
+        """Refuse before any training what the measurements after it would stumble over."""
+        config, context = self.architecture.build_config(), self.architecture.context
+        if config.num_hidden_layers < 2:
+            raise ValueError(
+                "architecture.config: a model of one layer forms no induction head, which reads what a head of a layer"
+                " below it wrote; give it at least two"
+            )
+        largest = max(*self.probe.tokens, self.probe.bos or 0)
+        if largest >= config.vocab_size:
+            raise ValueError(f"probe.alphabet: token {largest} is not in the model's vocabulary of {config.vocab_size}")
+        self.probe.build(context)
+        late = icl.IclWindows.for_context(context).late[1]
+        if self.corpus.passage_bytes < late:
+            raise ValueError(
+                f"corpus.passage_bytes {self.corpus.passage_bytes} is too short for the in-context-learning scores, which"
+                f" read position {late} of the context of {context}; make it {late} or more"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_judged(self) -> "MechanismStudy":
+        if self.ranking not in RANKINGS:
+            raise ValueError(f"ranking '{self.ranking}' is not known; choose one of {', '.join(RANKINGS)}")
+        check_hypotheses(self.hypotheses, self.arms, planted=self.corpus.novel_repeats > 0)
+        return self
+
+
+def arm_names(corpus: CorpusOptions, interventions: InterventionOptions) -> tuple[str, ...]:
+    """The names of a study's arms, the untouched one first; the natural one only where something is planted beside it."""
+    names = [KEEP, "delete_top", *(f"delete_{kind}" for kind in dict.fromkeys(("random", *interventions.controls)))]
+    if interventions.natural and corpus.natural < 1:
+        names.append("delete_natural")
+    if interventions.duplicate:
+        names += ["duplicate_top", "duplicate_random"]
+    return tuple(names)
 
 
 def load_study(path: Path) -> MechanismStudy:
@@ -196,7 +222,7 @@ def load_study(path: Path) -> MechanismStudy:
     return parse_study(content, where=str(path))
 
 
-def parse_study(content: dict[str, Any], *, where: str) -> MechanismStudy:
+def parse_study(content: dict[Any, Any], *, where: str) -> MechanismStudy:
     """The study that a mapping describes; `where` names it in error messages."""
     kind = content.get("kind", "mechanism")
     if kind != "mechanism":
@@ -204,12 +230,15 @@ def parse_study(content: dict[str, Any], *, where: str) -> MechanismStudy:
     try:
         return MechanismStudy.model_validate(content)
     except ValidationError as error:
-        raise ConfigError(f"{where}: {_explain(error, content)}") from error
+        raise ConfigError(f"{where}: {_explain(error)}") from error
+    except InputError as error:
+        raise ConfigError(f"{where}: {error}") from error
 
 
-def _explain(error: ValidationError, content: dict[str, Any]) -> str:
-    """The first problem of a validation error as one sentence, with a suggestion for a misspelt key."""
-    problem = error.errors()[0]
+def _explain(error: ValidationError) -> str:
+    """One problem of a validation error as one sentence: a misspelt key, with a suggestion, before all else."""
+    problems = error.errors()
+    problem = next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
     place = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         known = _known_keys(problem["loc"][:-1])
@@ -217,12 +246,14 @@ def _explain(error: ValidationError, content: dict[str, Any]) -> str:
         hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
         return f"unknown key '{place}'; {hint}"
     message = problem["msg"].removeprefix("Value error, ")
+    if isinstance(problem["input"], str | int | float | None):
+        message += f" (it is {problem['input']!r})"
     return f"{place}: {message}" if place else message
 
 
 def _known_keys(parents: tuple[int | str, ...]) -> list[str]:
+    """The keys of the model found at a place; an item of a tuple is of the tuple's first type."""
     model: Any = MechanismStudy
     for parent in parents:
-        if isinstance(parent, str) and hasattr(model, "model_fields") and parent in model.model_fields:
-            model = model.model_fields[parent].annotation
-    return list(getattr(model, "model_fields", {}))
+        model = get_args(model)[0] if isinstance(parent, int) else model.model_fields[parent].annotation
+    return list(model.model_fields)

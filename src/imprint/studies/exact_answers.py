@@ -1,8 +1,5 @@
 """Scorecard rows whose right answer is known exactly: the hand-built model and closed forms."""
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 
 from imprint.attribution import (
@@ -17,21 +14,18 @@ from imprint.attribution import (
 from imprint.capabilities import RepeatProbe, repeat_probe
 from imprint.mechanisms import prefix_matching, previous_token
 from imprint.models import Anatomy, Component, ablate_heads, attention_patterns, induction_transformer
+from imprint.studies.scorecard import Row
 
 HANDMADE = "hand-built induction transformer"
 LINEAR = "linear model"
 
 
-def exact_rows(row: Callable[..., Any]) -> list[Any]:
+def exact_rows() -> list[Row]:
     """AT-MDA-1 (probe), AT-MDA-2 (subspace), AT-MDA-3 (EK-FAC) and AT-IH-1 (scores) as scorecard rows."""
+    lines = (*_probe_rows(), *_score_rows(), _subspace_row(), *_ekfac_rows())
     return [
-        row(world=world, method=method, question=question, metric=metric, value=value, gate=gate, passed=bool(passed))
-        for world, method, question, metric, value, gate, passed in (
-            *_probe_rows(),
-            *_score_rows(),
-            _subspace_row(),
-            *_ekfac_rows(),
-        )
+        Row(world=world, method=method, question=question, metric=metric, value=value, gate=gate, passed=bool(passed))
+        for world, method, question, metric, value, gate, passed in lines
     ]
 
 
@@ -46,8 +40,9 @@ def _probe_rows() -> list[_Line]:
     """AT-MDA-1: the right indexing scores near 0 nats a position, the published one far below; gradients are right."""
     probe, model = _probe(), induction_transformer()
     positions = len(probe.query)
-    right = float(log_prob_query(probe).measure(model)) / positions
-    wrong = float(off_by_one_query(probe).measure(model)) / positions
+    with torch.no_grad():
+        right = float(log_prob_query(probe).measure(model)) / positions
+        wrong = float(off_by_one_query(probe).measure(model)) / positions
     lines = [
         (HANDMADE, "log_prob", "log-probability per matched position", "nats", right, ">= -0.05", right >= -0.05),
         (HANDMADE, "off_by_one", "log-probability per matched position", "nats", wrong, "< -10", wrong < -10),

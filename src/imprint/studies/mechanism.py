@@ -14,26 +14,23 @@ import polars as pl
 from imprint.attribution import Attribution, Scores, TopRows, ranking
 from imprint.corpus import Packed
 from imprint.emergence import Onset, inside_transition
-from imprint.errors import ConfigError, ImprintError
+from imprint.errors import ImprintError
 from imprint.interventions import load_rows
 from imprint.mechanisms import HEADS_FILE, LocateHeads, Trajectory
 from imprint.runs import Executor, Reporter, Step, Store, read_json, silent, write_json
-from imprint.stats import Claim, Concentration, Verdict, concentration, registration_digest
-from imprint.studies.arms import KEEP, Arm, Corpora, branches, corpora, measured, plan_arms, seeds, untouched_run
-from imprint.studies.claims import draw_claims, judge_all
-from imprint.studies.comparison import (
-    COPYING,
-    STRENGTH,
-    ArmEffect,
-    compare_arms,
-    curve,
-    find_onsets,
-    read_trajectories,
-)
+from imprint.stats import Claim, Concentration, Verdict, concentration
+from imprint.studies.arms import Arm, Corpora, branches, corpora, measured, plan_arms, seeds, untouched_run
+from imprint.studies.claims import draw_claims
+from imprint.studies.comparison import ArmEffect, compare_arms, copying_bar, curve, find_onsets, read_trajectories
 from imprint.studies.config import MechanismStudy
+from imprint.studies.metrics import COPYING, KEEP, STRENGTH
 from imprint.studies.ranking_quality import DomainShare, MethodScore, domain_shares, score_methods
+from imprint.studies.registration import check_registered, register
+from imprint.studies.verdicts import judge_all
 
 STAGES = ("corpus", "train", "locate", "attribute", "intervene", "report")
+LEAST_STRENGTH = 0.2
+"""Prefix matching that the reference run must reach somewhere, or there is no induction head to attribute."""
 INFLUENCE = "contrastive"
 """The probe whose influence (not only its rank) is summed by domain and shown by token."""
 
@@ -98,16 +95,18 @@ def run_mechanism_study(
     """Run (or resume) the study in `out` and return what it found; the same call after a crash goes on where it was.
 
     Raises:
+        ConfigError: the folder was registered with other hypotheses.
         ImprintError: no induction head formed in the reference run, so there is nothing to attribute.
     """
     store, clock = Store(out / "store"), _clock(out)
-    registration = _register(study, out)
+    check_registered(study.hypotheses, out)
     with clock.stage("corpus"), reporter.stage("corpus: collect, plant, pack", 2) as advance:
         data = corpora(study)
         packed = Packed.load(store.get(data.train))
         advance(1)
         store.get(data.heldout)
         advance(1)
+    registration = register(study.hypotheses, out)
     with clock.stage("train"):
         untouched = _train(study, data, store, executor, reporter)
     with clock.stage("locate"):
@@ -138,7 +137,7 @@ def run_mechanism_study(
         retrained = _intervene(study, arms, data, window, top, store, executor, reporter)
     with clock.stage("report"):
         table = read_trajectories({**untouched, **retrained})
-        chance, items = location["copy_chance"], study.probe.rows * (packed.context // 2 - 1)
+        chance, items = copying_bar(study.probe, packed.context)
         onsets = find_onsets(table, chance=chance, items=items)
         effects = compare_arms(table, onsets, arms, list(seeds(study)))
         verdicts = judge_all(study, table, onsets, methods, list(seeds(study)))
@@ -171,21 +170,6 @@ def run_mechanism_study(
     )
 
 
-def _register(study: MechanismStudy, out: Path) -> str:
-    """Write the study and its hypotheses before anything is computed, and refuse to change them afterwards."""
-    digest = registration_digest(study.hypotheses)
-    registered = out / "registration.json"
-    if registered.exists() and read_json(registered)["digest"] != digest:
-        raise ConfigError(
-            f"'{out.name}' was registered with other hypotheses; choose another --out folder, because a hypothesis that is"
-            " changed after the run has begun is no longer registered before it"
-        )
-    if not registered.exists():
-        hypotheses = [hypothesis.model_dump(mode="json") for hypothesis in study.hypotheses]
-        write_json(registered, {"digest": digest, "hypotheses": hypotheses})
-    return digest
-
-
 def _train(
     study: MechanismStudy, data: Corpora, store: Store, executor: Executor, reporter: Reporter
 ) -> dict[tuple[str, int], Path]:
@@ -210,7 +194,7 @@ def choose_window(study: MechanismStudy, table: pl.DataFrame) -> tuple[int, int,
     reference = study.training.first_seed
     steps, strength = curve(table, KEEP, reference, STRENGTH)
     _, copying = curve(table, KEEP, reference, COPYING)
-    if max(strength) < 0.2:
+    if max(strength) < LEAST_STRENGTH:
         raise ImprintError(
             f"no induction head formed in the reference run (largest prefix matching {max(strength):.3f}, copy accuracy"
             f" {max(copying):.3f} after {steps[-1]} steps), so there is nothing to attribute; train longer or plant more"

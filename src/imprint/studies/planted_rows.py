@@ -10,15 +10,22 @@ from imprint.runs import Context, Step, derive
 
 
 class KindRows(Step):
-    """All rows of one domain."""
+    """The rows of one domain: all of them, or random ones that make up `fraction` of the whole corpus."""
 
     packed: Step
     kind: str
+    fraction: float | None = None
+    seed: int = 0
 
     def execute(self, folder: Path, context: Context) -> None:
         """Find and save the rows."""
         packed = Packed.load(context.get(self.packed))
-        np.save(folder / ROWS_FILE, np.flatnonzero(packed.row_domains == self.kind))
+        rows = np.flatnonzero(packed.row_domains == self.kind)
+        if self.fraction is not None:
+            count = min(len(rows), round(self.fraction * len(packed)))
+            chosen = np.random.default_rng(derive(self.seed, "kind rows")).permutation(rows)
+            rows = np.sort(chosen[:count])
+        np.save(folder / ROWS_FILE, rows)
 
 
 class RandomRows(Step):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imprint.attribution import BASELINES, CONSENSUS, Scores, ranking
+from imprint.attribution import BASELINES, CONSENSUS, PROBES, Scores, ranking
 from imprint.corpus import Packed
 from imprint.stats import Effect, auc_effect, bootstrap_mean, top_purity
 from imprint.studies.config import BOILERPLATE, NOVEL_REPEATS
@@ -34,8 +34,9 @@ class DomainShare:
     corpus_share: float
     top_share: float
     """Share of the treated set that comes from this domain."""
-    mean_influence: Effect
-    """Mean influence of a document of the domain, in units of the standard deviation over all documents."""
+    mean_influence: Effect | None
+    """Mean influence of a document of the domain, in units of the standard deviation over all documents; None where one
+    document alone leaves no interval."""
 
 
 def score_methods(folder: Path, packed: Packed, *, fraction: float) -> list[MethodScore]:
@@ -53,9 +54,9 @@ def score_methods(folder: Path, packed: Packed, *, fraction: float) -> list[Meth
         for question, negative in negatives.items():
             kept = cause | negative
             effect = auc_effect(values[kept], cause[kept], seed=0, draws=200, control_name=question)
-            rows.append(_row(name, f"novel repeats against {question}", "AUC", effect.estimate, effect))
+            rows.append(_row(name, f"{NOVEL_REPEATS} against {question}", "AUC", effect.estimate, effect))
         purity = top_purity(values, cause, fraction)
-        rows.append(_row(name, f"top {fraction:.0%} that are novel repeats", "purity", purity, None))
+        rows.append(_row(name, f"top {fraction:.0%} that are {NOVEL_REPEATS}", "purity", purity, None))
     return rows
 
 
@@ -64,28 +65,46 @@ def _row(method: str, question: str, metric: str, value: float, effect: Effect |
     return MethodScore(method=method, question=question, metric=metric, value=value, effect=effect, baseline=baseline)
 
 
+def cause_auc(methods: Sequence[MethodScore], ranking: str, negatives: str = "all other documents") -> Effect | None:
+    """How well a ranking separates the planted novel repeats from other documents; None where nothing is planted."""
+    question = f"{NOVEL_REPEATS} against {negatives}"
+    found = (row.effect for row in methods if (row.method, row.question) == (ranking, question))
+    return next(found, None)
+
+
+def cause_purity(methods: Sequence[MethodScore], ranking: str) -> float | None:
+    """The share of planted novel repeats among the documents that a ranking puts on top; None where nothing is planted."""
+    return next((row.value for row in methods if (row.method, row.metric) == (ranking, "purity")), None)
+
+
+def basis(ranking: str) -> str:
+    """What a ranking ranks by, in words: influence, or the name of what was chosen in its place."""
+    return "influence" if ranking in (CONSENSUS, *PROBES) else f"'{ranking}'"
+
+
 def domain_shares(scores: np.ndarray, packed: Packed, top: np.ndarray) -> list[DomainShare]:
     """One row a domain, highest mean influence first."""
     domains = packed.row_domains
     spread = float(scores.std()) or 1.0
-    shares = [
+    ordered = sorted(np.unique(domains), key=lambda domain: -float(scores[domains == domain].mean()))
+    return [
         DomainShare(
             domain=str(domain),
             documents=int((domains == domain).sum()),
             corpus_share=float((domains == domain).mean()),
             top_share=float((domains[top] == domain).mean()),
-            mean_influence=bootstrap_mean(
-                scores[domains == domain] / spread,
-                seed=0,
-                unit="document",
-                control_name="zero influence",
-                metric="influence (sd)",
-                draws=1000,
-            ),
+            mean_influence=_mean_influence(scores[domains == domain] / spread),
         )
-        for domain in np.unique(domains)
+        for domain in ordered
     ]
-    return sorted(shares, key=lambda share: -share.mean_influence.estimate)
+
+
+def _mean_influence(values: np.ndarray) -> Effect | None:
+    if len(values) < 2:
+        return None
+    return bootstrap_mean(
+        values, seed=0, unit="document", control_name="zero influence", metric="influence (sd)", draws=1000
+    )
 
 
 def top_documents(order: np.ndarray, packed: Packed, *, per_domain: int, overall: int) -> Sequence[int]:

@@ -10,10 +10,12 @@ from imprint.corpus import Packed
 from imprint.errors import ConfigError
 from imprint.interventions import ROWS_FILE, ControlRows, EditKind
 from imprint.runs import Context, Executor, Reporter, Step, Store, silent
-from imprint.studies.arms import KEEP, Arm, branches, corpora, measured, seeds, untouched_run
-from imprint.studies.comparison import ArmEffect, compare_arms, find_onsets, read_trajectories
+from imprint.studies.arms import Arm, branches, corpora, measured, seeds, untouched_run
+from imprint.studies.comparison import ArmEffect, compare_arms, copying_bar, find_onsets, read_trajectories
 from imprint.studies.config import MechanismStudy
 from imprint.studies.mechanism import choose_window, train_and_measure
+from imprint.studies.metrics import KEEP
+from imprint.studies.registration import check_registered, register
 
 
 class DocumentRows(Step):
@@ -24,8 +26,13 @@ class DocumentRows(Step):
 
     def execute(self, folder: Path, context: Context) -> None:
         """Find and save the rows."""
-        packed = Packed.load(context.get(self.packed))
-        np.save(folder / ROWS_FILE, np.sort(packed.rows_of(read_ids(self.ids))))
+        ids, packed = read_ids(self.ids), Packed.load(context.get(self.packed))
+        rows = packed.rows_of(ids)
+        if len(rows) == 0:
+            raise ConfigError(
+                f"the {len(ids)} documents are too short to give a training row, so none can be edited out"
+            )
+        np.save(folder / ROWS_FILE, rows)
 
 
 def read_ids(path: Path) -> list[str]:
@@ -61,18 +68,29 @@ def retrain_documents(
     executor: Executor,
     reporter: Reporter = silent,
 ) -> Retraining:
-    """Branch every seed at the window's start, edit the named documents, and compare with every control of the study."""
+    """Branch every seed at the window's start, edit the named documents, and compare with every control of the study.
+
+    Loss-matched controls are left out and said so: the losses come with an attribution, which there is none of here.
+
+    Raises:
+        ConfigError: the list cannot be read, or the folder was registered with other hypotheses.
+        CorpusError: a document is not in the training corpus.
+    """
+    check_registered(study.hypotheses, out)
     store, data = Store(out / "store"), corpora(study)
     given = DocumentRows(packed=data.train, ids=ids)
     treated = np.load(store.get(given) / ROWS_FILE)
+    register(study.hypotheses, out)
+    if "loss" in study.interventions.controls:
+        reporter.message("the loss-matched control needs an attribution, so it is left out")
     untouched = {(KEEP, seed): measured(study, untouched_run(study, data.train, seed), data) for seed in seeds(study)}
     kept = train_and_measure(untouched, "train: untouched runs", store, executor, reporter)
     _, _, window = choose_window(study, read_trajectories(kept))
     arms = _arms(study, given, data.train, kind)
     runs = branches(study, arms, data, window, given)
     table = read_trajectories(kept | train_and_measure(runs, "retrain the arms", store, executor, reporter))
-    probe = study.probe.build(data.train.context)[0]
-    onsets = find_onsets(table, chance=probe.chance, items=study.probe.rows * (probe.period - 1))
+    chance, items = copying_bar(study.probe, data.train.context)
+    onsets = find_onsets(table, chance=chance, items=items)
     return Retraining(window=window, rows=len(treated), effects=compare_arms(table, onsets, arms, list(seeds(study))))
 
 

@@ -3,11 +3,13 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from imprint.emergence import onset
+from imprint.emergence import emergence_threshold, onset
 from imprint.runs import Executor, Reporter, Store, silent
-from imprint.studies.arms import KEEP, corpora, measured, seeds, untouched_run
-from imprint.studies.comparison import COPYING, STRENGTH, curve, read_trajectories
+from imprint.studies.arms import corpora, measured, seeds, untouched_run
+from imprint.studies.comparison import copying_bar, curve, read_trajectories
 from imprint.studies.config import MechanismStudy
+from imprint.studies.metrics import COPYING, KEEP, STRENGTH
+from imprint.studies.registration import check_registered, register
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,9 +32,18 @@ class UntouchedRun:
 def train_untouched(
     study: MechanismStudy, out: Path, *, executor: Executor, reporter: Reporter = silent
 ) -> list[UntouchedRun]:
-    """Train every seed of a study without any edit; `run_mechanism_study` in the same folder reuses the runs."""
+    """Train every seed of a study without any edit; `run_mechanism_study` in the same folder reuses the runs.
+
+    The hypotheses are registered now, because whoever has seen these runs cannot register them any more.
+
+    Raises:
+        ConfigError: the folder was registered with other hypotheses.
+    """
     store = Store(out / "store")
+    check_registered(study.hypotheses, out)
     data = corpora(study)
+    store.get(data.train)
+    register(study.hypotheses, out)
     trained = [untouched_run(study, data.train, seed) for seed in seeds(study)]
     units = sum(run.updates for run in trained)
     folders = executor.run(trained, store, progress=reporter, stage="train: untouched runs", units=units)
@@ -40,13 +51,12 @@ def train_untouched(
     checkpoints = sum(len(run.checkpoints) for run in trained)
     found = executor.run(panels, store, progress=reporter, stage="train: measured", units=checkpoints)
     table = read_trajectories({(KEEP, seed): folder for seed, folder in zip(seeds(study), found, strict=True)})
-    probe = study.probe.build(data.train.context)[0]
+    chance, items = copying_bar(study.probe, data.train.context)
     runs = []
     for seed, folder in zip(seeds(study), folders, strict=True):
         steps, strength = curve(table, KEEP, seed, STRENGTH)
         _, copying = curve(table, KEEP, seed, COPYING)
-        items = study.probe.rows * (probe.period - 1)
-        when = onset(steps, strength, copying, threshold=0.5 * max(strength), chance=probe.chance, items=items)
+        when = onset(steps, strength, copying, threshold=emergence_threshold(strength), chance=chance, items=items)
         runs.append(
             UntouchedRun(
                 seed=seed,

@@ -1,0 +1,21 @@
+"""A line of the trust scorecard."""
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """What a method answered to a question whose answer is known, and the bar it had to clear."""
+
+    world: str
+    method: str
+    question: str
+    metric: str
+    value: float
+    gate: str = ""
+    """The bar in words, such as ">= 0.9"; empty when the row is reported without one."""
+    passed: bool | None = None
+
+    def as_dict(self) -> dict[str, object]:
+        """Plain numbers and words."""
+        return asdict(self)
