@@ -28,7 +28,7 @@ test: setup lint types layers unit
 
 lint: setup
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff format --check --exclude "*.md" .
 
 types: setup
 	$(BIN)/mypy

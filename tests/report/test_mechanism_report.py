@@ -73,11 +73,14 @@ def test_characters_of_several_bytes_show_once(data):
     assert text[1:4] == ["ü", "", "b"]
 
 
-def test_domains_are_marked_and_weighed(data):
+def test_domains_are_marked_and_weighed(data, result):
     by_name = {domain.domain: domain for domain in data.domains}
     assert [name for name, domain in by_name.items() if domain.planted] == ["novel repeats"]
     assert sum(domain.influence_share for domain in by_name.values()) == pytest.approx(1)
-    for domain in by_name.values():
+    influence = np.clip(result.scores.of("contrastive"), 0, None)
+    for name, domain in by_name.items():
+        mine = influence[result.packed.row_domains == name].sum() / influence.sum()
+        assert domain.influence_share == pytest.approx(mine)
         assert domain.enrichment == domain.influence_share / domain.corpus_share
 
 

@@ -1,16 +1,5 @@
-"""Keys are worked out hundreds of times a study and shape checking makes each slow: remember their parts in tests."""
+"""Studies of this folder's tests are keyed quickly."""
 
-import functools
-from collections.abc import Iterator
+from tiny_studies import quick_keys
 
-import pytest
-
-from imprint.runs import recipe
-
-
-@pytest.fixture(scope="session", autouse=True)
-def quick_keys() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipe, "source_digest", functools.cache(recipe.source_digest))
-        patch.setattr(recipe, "versions", functools.cache(recipe.versions))
-        yield
+__all__ = ["quick_keys"]

@@ -1,15 +1,21 @@
 import json
-import shutil
 
 import polars as pl
 import pytest
-from tiny_studies import bytes_of, tiny_content, write_text
 
 from imprint.errors import ConfigError, CorpusError, ImprintError
-from imprint.report import load_report_data, report_data, save_report_data, write_evidence, write_report
+from imprint.report import (
+    load_report_data,
+    render_markdown,
+    report_data,
+    save_report_data,
+    write_evidence,
+    write_report,
+)
 from imprint.runs import LocalExecutor, Store, file_digest
 from imprint.studies import STAGES, mechanism, parse_study, run_mechanism_study, train_untouched
 from imprint.studies.mechanism import choose_window
+from tiny_studies import bytes_of, tiny_content, write_text
 
 HERE = LocalExecutor(workers=1)
 
@@ -268,5 +274,4 @@ def test_a_study_without_anything_planted(text, tmp_path, monkeypatch):
     assert "loss.repeats" not in set(result.trajectories["metric"])
     data = report_data(result, command="imprint run")
     assert data.answer_lines[3] == "Natural text? Not tested in this study."
-    write_report(data, tmp_path)
-    shutil.rmtree(tmp_path / "store")
+    assert render_markdown(data)

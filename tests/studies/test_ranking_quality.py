@@ -96,6 +96,10 @@ def test_domain_shares():
     assert (boilerplate.documents, boilerplate.corpus_share, boilerplate.top_share) == (10, 0.1, 0.25)
     assert boilerplate.mean_influence.estimate == pytest.approx(scores[10:20].mean() / scores.std())
     assert shares[-1].mean_influence.high < 0
+    positive = scores[KINDS != "code"].sum()
+    assert [share.influence_share for share in shares] == pytest.approx(
+        [scores[kind == KINDS].sum() / positive for kind in ("boilerplate", "prose", "novel repeats")] + [0.0]
+    )
     assert sum(share.top_share for share in shares) == sum(share.corpus_share for share in shares) == 1.0
 
 
@@ -107,7 +111,7 @@ def test_a_domain_of_one_document_has_no_interval():
 
 def test_scores_that_do_not_vary():
     shares = domain_shares(np.zeros(100), PACKED, np.array([0]))
-    assert {share.mean_influence.estimate for share in shares} == {0.0}
+    assert {share.mean_influence.estimate for share in shares} == {share.influence_share for share in shares} == {0.0}
 
 
 def test_shown_documents_are_the_top_and_each_domain_s_best():

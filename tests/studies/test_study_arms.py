@@ -1,15 +1,17 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
-from tiny_studies import tiny_content, write_text
 
 from imprint.attribution import Attribution, TopRows
-from imprint.corpus import Corpus, FileCorpus, MachineCorpus, Packed
+from imprint.corpus import Corpus, FileCorpus, MachineCorpus, Packed, Stream
 from imprint.interventions import CONTROL_KINDS
 from imprint.runs import Store
 from imprint.studies import KEEP, corpora, parse_study
-from imprint.studies.arms import branch, branches, measured, plan_arms, seeds, untouched_run
+from imprint.studies.arms import Arm, branch, branches, measured, plan_arms, seeds, untouched_run
+from imprint.studies.planted_rows import KindRows
+from tiny_studies import tiny_content, write_text
 
 
 def tiny(folder=Path("text"), **changes):
@@ -67,25 +69,40 @@ def test_controls_are_matched_to_the_treated_rows():
     assert rows["delete_natural"].fraction == 0.2
 
 
-def test_a_branch_shares_its_trunk_and_differs_by_the_edit_alone():
+def test_a_branch_shares_its_trunk_and_differs_by_the_edit_alone(tmp_path):
     study = tiny()
     data, _, arms = planned(study)
     trunk, top = untouched_run(study, data.train, 1), arms[0].rows
     for arm in arms:
-        run = branch(study, arm, trunk, (20, 40), top)
+        run = branch(study, arm, trunk, (20, 40), top, Store(tmp_path))
         assert (run.trunk, run.first_step, run.last_step) == (trunk, 20, 40)
         assert (run.seed, run.packed, run.optimisation) == (1, trunk.packed, trunk.optimisation)
         assert (run.stream.base, run.stream.rows, run.stream.kind) == (trunk.stream, arm.rows, arm.kind)
         assert (run.stream.first, run.stream.last) == (20, 40)
         assert run.stream.match == (top if arm.kind == "duplicate" else None)
     with pytest.raises(ValidationError, match="first_step 40 must come before"):
-        branch(study, arms[0], trunk, (40, 40), top)
+        branch(study, arms[0], trunk, (40, 40), top, Store(tmp_path))
 
 
-def test_branches_are_every_arm_of_every_seed():
+def test_an_additive_budget_trains_to_the_end_of_the_longer_stream(tmp_path):
+    write_text(tmp_path / "text")
+    study = tiny(tmp_path / "text", interventions={"budget": "additive"})
+    data, _, _ = planned(study)
+    trunk, store = untouched_run(study, data.train, 1), Store(tmp_path / "store")
+    rows = KindRows(packed=data.train, kind="novel repeats")
+    for kind in ("duplicate", "delete"):
+        arm = Arm(name=f"{kind}_top", kind=kind, rows=rows, control=KEEP)
+        run = branch(study, arm, trunk, (20, 40), rows, store)
+        shown = np.isin(Stream.load(store.get(trunk.stream)).rows[20:40], np.load(store.get(rows) / "rows.npy")).sum()
+        extra = -(-int(shown) // study.training.batch) if kind == "duplicate" else 0
+        assert run.last_step == 40 + extra
+        assert Stream.load(store.get(run.stream)).steps == 40 + extra
+
+
+def test_branches_are_every_arm_of_every_seed(tmp_path):
     study = tiny(training={"first_seed": 3, "seeds": 3})
     data, _, arms = planned(study)
-    found = branches(study, arms, data, (20, 40), arms[0].rows)
+    found = branches(study, arms, data, (20, 40), arms[0].rows, Store(tmp_path))
     assert list(seeds(study)) == [3, 4, 5]
     assert set(found) == {(arm.name, seed) for arm in arms for seed in (3, 4, 5)}
     assert all(trajectory.run.seed == seed for (_, seed), trajectory in found.items())

@@ -4,11 +4,11 @@ from pathlib import Path
 import pytest
 import yaml
 from pydantic import ValidationError
-from tiny_studies import TINY, tiny_content
 
 from imprint.errors import ConfigError, InputError
 from imprint.studies import MechanismStudy, load_study, parse_study
 from imprint.studies.registration import default_hypotheses
+from tiny_studies import TINY, tiny_content
 
 ROOT = Path(__file__).parents[2]
 RULE = {

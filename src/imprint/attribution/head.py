@@ -17,7 +17,7 @@ from imprint.attribution.scores import Scores
 from imprint.attribution.subspace import HeadParts, head_subspace
 from imprint.capabilities import RepeatProbe
 from imprint.corpus import Packed
-from imprint.errors import ModelError
+from imprint.errors import ConfigError, ModelError
 from imprint.models import Component, check_context, family_of
 from imprint.runs import derive
 from imprint.types import Advance, no_progress
@@ -58,7 +58,8 @@ def attribute_head(
 ) -> HeadAttribution:
     """EK-FAC influence of every packed row (and token) on one head; positive = training on the row raises the probe.
 
-    `mutant` adds the published off-by-one probe, which must fail; it is for calibration only. `advance` counts rows, those
+    `mutant` adds the published off-by-one probe, which must fail; it is for calibration only. The attention probe is left
+    out for the parts "vo", which it does not depend on. `advance` counts rows, those
     that the factors are fitted on first. Raises as `influence` does, `ContextTooLong` for rows beyond the context, and
     `ModelError` for a model that does not predict the next token or does not know the rows' tokens.
     Trust: see `influence` and `Scores`.
@@ -67,7 +68,7 @@ def attribute_head(
     scores, collected = influence(
         model,
         head_subspace(model, head, parts),
-        _queries(probe, head, mechanism, mutant),
+        _queries(probe, head, parts, mechanism, mutant),
         torch.from_numpy(packed.tokens),
         torch.from_numpy(packed.lengths.astype(np.int64)),
         options,
@@ -98,10 +99,16 @@ def _check_fit(model: PreTrainedModel, packed: Packed) -> None:
     check_context(model, packed.context)
 
 
-def _queries(probe: RepeatProbe, head: Component | str, mechanism: HeadMechanism, mutant: bool) -> list[Query]:
+def _queries(
+    probe: RepeatProbe, head: Component | str, parts: HeadParts, mechanism: HeadMechanism, mutant: bool
+) -> list[Query]:
+    """The probes that depend on the parts: where a head attends is decided before its values and outputs."""
     if mechanism == "previous_token":
+        if parts == "vo":
+            raise ConfigError("attention to the previous token does not depend on a head's 'vo'; choose 'qk' or 'qkvo'")
         return [previous_token_query(probe, head)]
-    return [*induction_queries(probe, head), *([off_by_one_query(probe)] if mutant else [])]
+    queries = [query for query in induction_queries(probe, head) if parts != "vo" or query.name != "attention"]
+    return [*queries, *([off_by_one_query(probe)] if mutant else [])]
 
 
 def load_baselines(folder: Path) -> dict[str, np.ndarray]:

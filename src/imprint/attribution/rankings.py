@@ -12,14 +12,14 @@ from imprint.corpus import Packed
 from imprint.errors import ConfigError
 
 CONSENSUS = "consensus"
-"""Mean rank over the three induction probes: the ranking that no single probe's weakness decides."""
+"""Mean rank over the induction probes: the ranking that no single probe's weakness decides."""
 PROBES = ("log_prob", "contrastive", "attention")
 RANKINGS = (CONSENSUS, *PROBES, *(f"{name}/dot" for name in PROBES), *BASELINES)
 """Every name that `ranking` knows after an attribution to an induction head."""
 
 
 def consensus(scores: Scores) -> np.ndarray:
-    """The mean over the three probes of each row's rank, divided by the number of rows (1 = top under all three)."""
+    """The mean over the probes (two for the parts "vo") of each row's rank, divided by the rows (1 = top under all)."""
     ranks = [rankdata(scores.of(name)) for name in PROBES if name in scores.queries]
     if not ranks:
         raise ConfigError(f"scores of {scores.queries} hold none of the induction probes, so there is no consensus")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from imprint.cli.output import print_json, print_lines
 from imprint.cli.progress import TerminalReporter
-from imprint.report import evidence, report_data, save_report_data, write_evidence, write_report
+from imprint.report import evidence, load_report_data, report_data, save_report_data, write_evidence, write_report
 from imprint.runs import LocalExecutor
 from imprint.studies import MechanismResult, MechanismStudy, run_mechanism_study, workers
 
@@ -19,7 +19,8 @@ def conduct(study: MechanismStudy, out: Path, *, processes: int | None, as_json:
     command = shlex.join(["imprint", *sys.argv[1:]])
     data = report_data(result, command=command, created=datetime.now(UTC).isoformat(timespec="seconds"))
     save_report_data(data, out / "report.json")
-    page = write_report(data, out)
+    shown = load_report_data(out / "report.json")  # as read back, so that `imprint report` gives the same bytes
+    page = write_report(shown, out)
     write_evidence(result, out, command=command)
     if as_json:
         print_json(evidence(result))

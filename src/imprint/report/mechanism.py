@@ -154,8 +154,8 @@ def _domains(result: MechanismResult) -> tuple[DomainRecord, ...]:
             domain=share.domain,
             documents=share.documents,
             corpus_share=share.corpus_share,
-            influence_share=share.top_share,
-            enrichment=share.top_share / share.corpus_share,
+            influence_share=share.influence_share,
+            enrichment=share.influence_share / share.corpus_share,
             planted=share.domain in (NOVEL_REPEATS, BOILERPLATE),
         )
         for share in result.domains

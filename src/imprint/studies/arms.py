@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from imprint.attribution import Attribution, TopRows
-from imprint.corpus import FileCorpus, MachineCorpus, PackedCorpus, ShuffledStream, TrainingCorpus
+from imprint.corpus import FileCorpus, MachineCorpus, PackedCorpus, ShuffledStream, Stream, TrainingCorpus
 from imprint.interventions import ControlRows, EditedStream, EditKind
 from imprint.mechanisms import Trajectory
 from imprint.models import Train
-from imprint.runs import Step
+from imprint.runs import Step, Store
 from imprint.studies.config import BOILERPLATE, NOVEL_REPEATS, MechanismStudy
 from imprint.studies.metrics import KEEP
 
@@ -115,8 +115,12 @@ def plan_arms(study: MechanismStudy, attribution: Attribution, data: Corpora) ->
     return arms
 
 
-def branch(study: MechanismStudy, arm: Arm, trunk: Train, window: tuple[int, int], top: Step) -> Train:
-    """One arm of one seed: the trunk's checkpoint at the window's start, continued on the edited stream."""
+def branch(study: MechanismStudy, arm: Arm, trunk: Train, window: tuple[int, int], top: Step, store: Store) -> Train:
+    """One arm of one seed: the trunk's checkpoint at the window's start, continued on the edited stream.
+
+    With an additive budget a duplicating arm has a longer stream, and trains to its end.
+    """
+    additive = arm.kind == "duplicate" and study.interventions.budget == "additive"
     edited = EditedStream(
         base=trunk.stream,
         rows=arm.rows,
@@ -124,18 +128,21 @@ def branch(study: MechanismStudy, arm: Arm, trunk: Train, window: tuple[int, int
         first=window[0],
         last=window[1],
         match=top if arm.kind == "duplicate" else None,
+        budget="additive" if additive else "constant",
         seed=trunk.seed,
     )
-    return trunk.model_copy(update={"stream": edited, "trunk": trunk, "first_step": window[0], "keep_moments": False})
+    last = Stream.load(store.get(edited)).steps if additive else trunk.last_step
+    changes = {"stream": edited, "trunk": trunk, "first_step": window[0], "last_step": last, "keep_moments": False}
+    return trunk.model_copy(update=changes)
 
 
 def branches(
-    study: MechanismStudy, arms: Sequence[Arm], data: Corpora, window: tuple[int, int], top: Step
+    study: MechanismStudy, arms: Sequence[Arm], data: Corpora, window: tuple[int, int], top: Step, store: Store
 ) -> dict[tuple[str, int], Trajectory]:
     """Every arm of every seed as a measured run, by (arm, seed)."""
     runs = {}
     for seed in seeds(study):
         trunk = untouched_run(study, data.train, seed)
         for arm in arms:
-            runs[arm.name, seed] = measured(study, branch(study, arm, trunk, window, top), data)
+            runs[arm.name, seed] = measured(study, branch(study, arm, trunk, window, top, store), data)
     return runs

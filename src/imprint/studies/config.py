@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from imprint.attribution import RANKINGS, EkfacOptions
 from imprint.capabilities import icl
 from imprint.errors import ConfigError, InputError
-from imprint.interventions import ControlKind
+from imprint.interventions import Budget, ControlKind
 from imprint.mechanisms import ProbeOptions
 from imprint.models import Architecture, Optimisation
 from imprint.stats import Hypothesis
@@ -88,6 +88,8 @@ class InterventionOptions(BaseModel):
     controls: tuple[ControlKind, ...] = ("random",)
     natural: bool = True
     """Also delete the highest-ranked natural documents: do they move the head?"""
+    budget: Budget = "constant"
+    """Duplicates take the place of other documents ("constant"), or come on top and make the run longer ("additive")."""
     duplicate: bool = True
     """Also duplicate the treated set (augmentation), against duplicated random rows."""
 

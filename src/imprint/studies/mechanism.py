@@ -246,7 +246,7 @@ def _intervene(
 ) -> dict[tuple[str, int], Path]:
     for arm in arms:
         store.get(arm.rows)
-    runs = branches(study, arms, data, window, top)
+    runs = branches(study, arms, data, window, top, store)
     return train_and_measure(runs, "intervene: retrain the arms", store, executor, reporter)
 
 

@@ -91,7 +91,7 @@ def _arm_rows(
     words = f"{effect.n} seeds [{np.expm1(effect.low):+.2f}, {np.expm1(effect.high):+.2f}], {never} never emerged"
     words += f"; {late} untouched runs never emerged" if late else ""
     passed = {"never": final < 0.1, "later": shift >= LEAST_DELAY, "same": abs(shift) < LARGEST_SHIFT and not never}
-    bars = {"later": f">= {LEAST_DELAY}", "same": f"within ± {LARGEST_SHIFT}"}
+    bars = {"never": "", "later": f">= {LEAST_DELAY}", "same": f"within ± {LARGEST_SHIFT}"}
     p = paired_permutation(after, before, seed=0, alternative="greater")
 
     def row(question: str, metric: str, value: float, gate: str = "", ok: bool | None = None) -> Row:

@@ -34,6 +34,8 @@ class DomainShare:
     corpus_share: float
     top_share: float
     """Share of the treated set that comes from this domain."""
+    influence_share: float
+    """Share of the sum of all positive influence."""
     mean_influence: Effect | None
     """Mean influence of a document of the domain, in units of the standard deviation over all documents; None where one
     document alone leaves no interval."""
@@ -86,6 +88,8 @@ def domain_shares(scores: np.ndarray, packed: Packed, top: np.ndarray) -> list[D
     """One row a domain, highest mean influence first."""
     domains = packed.row_domains
     spread = float(scores.std()) or 1.0
+    positive = np.clip(scores, 0, None)
+    total = float(positive.sum()) or 1.0
     ordered = sorted(np.unique(domains), key=lambda domain: -float(scores[domains == domain].mean()))
     return [
         DomainShare(
@@ -93,6 +97,7 @@ def domain_shares(scores: np.ndarray, packed: Packed, top: np.ndarray) -> list[D
             documents=int((domains == domain).sum()),
             corpus_share=float((domains == domain).mean()),
             top_share=float((domains[top] == domain).mean()),
+            influence_share=float(positive[domains == domain].sum()) / total,
             mean_influence=_mean_influence(scores[domains == domain] / spread),
         )
         for domain in ordered

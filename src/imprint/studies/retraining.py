@@ -87,7 +87,7 @@ def retrain_documents(
     kept = train_and_measure(untouched, "train: untouched runs", store, executor, reporter)
     _, _, window = choose_window(study, read_trajectories(kept))
     arms = _arms(study, given, data.train, kind)
-    runs = branches(study, arms, data, window, given)
+    runs = branches(study, arms, data, window, given, store)
     table = read_trajectories(kept | train_and_measure(runs, "retrain the arms", store, executor, reporter))
     chance, items = copying_bar(study.probe, data.train.context)
     onsets = find_onsets(table, chance=chance, items=items)

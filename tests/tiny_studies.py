@@ -1,8 +1,14 @@
 """Studies that run in seconds: text of two made-up domains in a folder, and a model too small to learn anything."""
 
+import functools
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+
+from imprint.runs import recipe
 
 SIZES = {"n_positions": 24, "n_embd": 16, "n_layer": 2, "n_head": 2, "n_inner": 16, "vocab_size": 256}
 STILL = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
@@ -55,3 +61,12 @@ def bytes_of(folder: Path, *, manifests: bool = False) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes() for path in paths if manifests or path.name != "manifest.json"
     }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_keys() -> Iterator[None]:
+    """Keys are worked out hundreds of times a study, and shape checking makes each slow: remember what cannot change."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipe, "source_digest", functools.cache(recipe.source_digest))
+        patch.setattr(recipe, "versions", functools.cache(recipe.versions))
+        yield
