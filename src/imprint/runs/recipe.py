@@ -7,6 +7,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from contextvars import ContextVar
 from enum import Enum
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from imprint.runs.store import Context
 
 _Step = TypeVar("_Step", bound="Step")
+
+_SEEN: ContextVar[dict[int | str, Any]] = ContextVar("_SEEN")
+"""Steps (by identity) and modules that the recipe being written has described already; it lives for one `recipe()`."""
 
 _NUMERIC = ("numpy", "scikit-learn", "scipy", "tokenizers", "torch", "transformers")
 
@@ -66,7 +70,11 @@ class Step(BaseModel, ABC):
 
     def recipe(self) -> dict[str, Any]:
         """All that the result depends on, JSON-able: step, fields with defaults, code, library versions; nested."""
-        return {**self._described(), "versions": versions()}
+        outermost = _SEEN.set({})
+        try:
+            return {**self._described(), "versions": versions()}
+        finally:
+            _SEEN.reset(outermost)
 
     def upstream(self) -> list["Step"]:
         """The steps found in the fields, in their order; not the steps that those build on."""
@@ -87,7 +95,15 @@ class Step(BaseModel, ABC):
             source_digest(cls.__module__)
 
     def _described(self) -> dict[str, Any]:
-        return {"step": self.name, "code": source_digest(type(self).__module__), "fields": _fields(self, self.name)}
+        """The step without versions; a step that several others build on is described once in a recipe."""
+        seen = _SEEN.get()
+        if id(self) not in seen:
+            name, module = self.name, type(self).__module__
+            if module not in seen:
+                seen[module] = source_digest(module)
+            seen[id(self)] = {"step": name, "code": seen[module], "fields": _fields(self, name)}
+        described: dict[str, Any] = seen[id(self)]
+        return described
 
 
 @cache
