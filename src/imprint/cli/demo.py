@@ -16,7 +16,7 @@ def demo(
     processes: Count | None = None,
     json: bool = False,
 ) -> None:
-    """Collect text, train, locate the head, attribute it, retrain without its data, and report: about six minutes.
+    """Collect text, train, locate the head, attribute it, retrain without its data, and report: about seven minutes.
 
     Args:
         out: Folder for results and report; the same folder resumes an interrupted demo.
