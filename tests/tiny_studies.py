@@ -63,10 +63,12 @@ def bytes_of(folder: Path, *, manifests: bool = False) -> dict[str, bytes]:
     }
 
 
-@pytest.fixture(scope="session", autouse=True)
+_DIGEST = functools.cache(recipe.source_digest)
+
+
+@pytest.fixture(scope="module", autouse=True)
 def quick_keys() -> Iterator[None]:
-    """Keys are worked out hundreds of times a study, and shape checking makes each slow: remember what cannot change."""
+    """The source does not change while a file of tests runs, and shape checking makes reading it slow: read it once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recipe, "source_digest", functools.cache(recipe.source_digest))
-        patch.setattr(recipe, "versions", functools.cache(recipe.versions))
+        patch.setattr(recipe, "source_digest", _DIGEST)
         yield
