@@ -131,7 +131,6 @@ def mechanism_result(folder: Path, **changes) -> MechanismResult:
         window=(600, 2000),
         head="L1.H1",
         location=location,
-        head_scores=pl.DataFrame(),
         trajectories=pl.DataFrame(
             [
                 {"arm": arm, "seed": seed, "step": step, "metric": metric, "value": step / 2000}

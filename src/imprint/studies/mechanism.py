@@ -16,7 +16,7 @@ from imprint.corpus import Packed
 from imprint.emergence import Onset, inside_transition
 from imprint.errors import ImprintError
 from imprint.interventions import load_rows
-from imprint.mechanisms import HEADS_FILE, LocateHeads, Trajectory
+from imprint.mechanisms import LocateHeads, Trajectory
 from imprint.runs import Executor, Reporter, Step, Store, read_json, silent, write_json
 from imprint.stats import Claim, Concentration, Verdict, concentration
 from imprint.studies.arms import Arm, Corpora, branches, corpora, measured, plan_arms, seeds, untouched_run
@@ -49,7 +49,6 @@ class MechanismResult:
     window: tuple[int, int]
     head: str
     location: dict[str, Any]
-    head_scores: pl.DataFrame
     trajectories: pl.DataFrame
     onsets: dict[tuple[str, int], Onset]
     scores: Scores
@@ -150,7 +149,6 @@ def run_mechanism_study(
         window=window,
         head=head,
         location=location,
-        head_scores=pl.read_parquet(untouched[KEEP, reference] / HEADS_FILE),
         trajectories=table,
         onsets=onsets,
         scores=scores,
