@@ -16,7 +16,7 @@ from imprint.attribution import (
 )
 from imprint.corpus import Packed, PlantedWorld, ShuffledStream, WorldRows
 from imprint.errors import ComponentNotFound, ConfigError
-from imprint.interventions import load_rows
+from imprint.interventions.data import load_rows
 from imprint.mechanisms.steps import ProbeOptions
 from imprint.models import Architecture, Train
 from imprint.runs import Store

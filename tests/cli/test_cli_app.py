@@ -12,7 +12,7 @@ from imprint.attribution.head import HeadMechanism
 from imprint.cli.attribute import attribute
 from imprint.cli.retrain import retrain
 from imprint.errors import ConfigError, ImprintError, IntegrityError
-from imprint.interventions import EditKind
+from imprint.interventions.data import EditKind
 
 application = importlib.import_module("imprint.cli.app")  # the package's own `app` is the application in it
 VERBS = ("demo", "run", "train", "locate", "attribute", "retrain", "calibrate", "report", "runs")

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from imprint.corpus import PlantedWorld, ShuffledStream, WorldRows
 from imprint.errors import ConfigError
-from imprint.interventions import EditedStream
+from imprint.interventions.data import EditedStream
 from imprint.models import Train, checkpoint_name, checkpoint_steps, open_checkpoint, training
 from imprint.runs import Context, Step, Store, recipe
 

@@ -3,7 +3,7 @@ import pytest
 from planted_runs import measured
 
 from imprint.corpus import Packed
-from imprint.interventions import load_rows
+from imprint.interventions.data import load_rows
 from imprint.runs import Store
 from imprint.studies.planted_retraining import _arm_rows, _arms, _branch, _onset
 from imprint.studies.planted_training import PlantedTraining

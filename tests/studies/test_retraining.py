@@ -5,7 +5,7 @@ import pytest
 
 from imprint.corpus import Corpus, Packed
 from imprint.errors import ConfigError, CorpusError
-from imprint.interventions import load_rows
+from imprint.interventions.data import load_rows
 from imprint.runs import LocalExecutor, Store
 from imprint.studies import corpora, mechanism, parse_study
 from imprint.studies.retraining import DocumentRows, read_ids, retrain_documents

@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from imprint.attribution import Attribution, TopRows
 from imprint.corpus import Corpus, FileCorpus, MachineCorpus, Packed, Stream
-from imprint.interventions import CONTROL_KINDS
+from imprint.interventions.data import CONTROL_KINDS
 from imprint.runs import Store
 from imprint.studies import KEEP, corpora, parse_study
 from imprint.studies.arms import Arm, branch, branches, measured, plan_arms, seeds, untouched_run

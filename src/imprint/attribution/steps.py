@@ -13,7 +13,7 @@ from imprint.attribution.subspace import HeadParts
 from imprint.capabilities import ordinary_tokens, repeat_probe
 from imprint.corpus import Packed
 from imprint.errors import ConfigError
-from imprint.interventions import ROWS_FILE
+from imprint.interventions.data import ROWS_FILE
 from imprint.mechanisms.steps import ProbeOptions
 from imprint.models import Train, load_model, load_tokenizer, open_checkpoint
 from imprint.runs import Context, Step

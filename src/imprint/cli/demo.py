@@ -28,7 +28,7 @@ def demo(
     if seeds < 2:
         raise ConfigError(f"--seeds {seeds} leaves no interval; ask for at least 2, better 5")
     from imprint.cli.conduct import conduct
-    from imprint.interventions import CONTROL_KINDS
+    from imprint.interventions.data import CONTROL_KINDS
     from imprint.studies import InterventionOptions, MechanismStudy, TrainingOptions
 
     kinds = CONTROL_KINDS if controls == "all" else ("random",)

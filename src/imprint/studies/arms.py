@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from imprint.attribution import Attribution, TopRows
 from imprint.corpus import FileCorpus, MachineCorpus, PackedCorpus, ShuffledStream, Stream, TrainingCorpus
-from imprint.interventions import ControlRows, EditedStream, EditKind
+from imprint.interventions.data import ControlRows, EditedStream, EditKind
 from imprint.mechanisms import Trajectory
 from imprint.models import Train
 from imprint.runs import Step, Store

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from imprint.attribution import RANKINGS, EkfacOptions
 from imprint.capabilities import icl
 from imprint.errors import ConfigError, InputError
-from imprint.interventions import Budget, ControlKind
+from imprint.interventions.data import Budget, ControlKind
 from imprint.mechanisms import ProbeOptions
 from imprint.models import Architecture, Optimisation
 from imprint.stats import Hypothesis

@@ -15,7 +15,7 @@ from imprint.attribution import Attribution, Scores, TopRows, ranking
 from imprint.corpus import Packed
 from imprint.emergence import Onset, inside_transition
 from imprint.errors import ImprintError
-from imprint.interventions import load_rows
+from imprint.interventions.data import load_rows
 from imprint.mechanisms import LocateHeads, Trajectory
 from imprint.runs import Executor, Reporter, Step, Store, read_json, silent, write_json
 from imprint.stats import Claim, Concentration, Verdict, concentration

@@ -9,7 +9,7 @@ import polars as pl
 
 from imprint.corpus import NOVEL_REPEATS
 from imprint.emergence import Onset, emergence_threshold, onset
-from imprint.interventions import EditedStream
+from imprint.interventions.data import EditedStream
 from imprint.mechanisms import TRAJECTORY_FILE, Trajectory
 from imprint.models import Train
 from imprint.runs import Executor, Reporter, Step, Store

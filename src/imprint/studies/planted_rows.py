@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from imprint.corpus import Packed
-from imprint.interventions import ROWS_FILE, load_rows, random_rows
+from imprint.interventions.data import ROWS_FILE, load_rows, random_rows
 from imprint.runs import Context, Step, derive
 
 

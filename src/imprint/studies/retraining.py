@@ -8,7 +8,7 @@ import numpy as np
 
 from imprint.corpus import Packed
 from imprint.errors import ConfigError
-from imprint.interventions import ROWS_FILE, ControlRows, EditKind
+from imprint.interventions.data import ROWS_FILE, ControlRows, EditKind
 from imprint.runs import Context, Executor, Reporter, Step, Store, silent
 from imprint.studies.arms import Arm, branches, corpora, measured, seeds, untouched_run
 from imprint.studies.comparison import ArmEffect, compare_arms, copying_bar, find_onsets, read_trajectories

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imprint.errors import ConfigError
-from imprint.interventions import category_matched_rows, random_rows, value_matched_rows
-from imprint.interventions.controls import _nearest_free
+from imprint.interventions.data import category_matched_rows, random_rows, value_matched_rows
+from imprint.interventions.data.controls import _nearest_free
 
 POOL = np.arange(200)
 TREATED = np.arange(0, 200, 10)

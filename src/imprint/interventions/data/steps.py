@@ -7,8 +7,8 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from imprint.corpus import Packed, Stream
-from imprint.interventions.controls import ControlKind, category_matched_rows, random_rows, value_matched_rows
-from imprint.interventions.plans import Budget, delete, duplicate, occurrences, replace
+from imprint.interventions.data.controls import ControlKind, category_matched_rows, random_rows, value_matched_rows
+from imprint.interventions.data.plans import Budget, delete, duplicate, occurrences, replace
 from imprint.runs import Context, Step, derive
 
 ROWS_FILE = "rows.npy"

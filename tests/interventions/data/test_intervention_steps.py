@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from imprint.corpus import Packed, PlantedWorld, ShuffledStream, Stream, WorldRows
 from imprint.errors import ConfigError
-from imprint.interventions import ROWS_FILE, ControlRows, EditedStream, load_rows
+from imprint.interventions.data import ROWS_FILE, ControlRows, EditedStream, load_rows
 from imprint.runs import Context, Step, Store
 
 SHARES = {"prose": 0.5, "novel repeats": 0.3, "noise": 0.2}

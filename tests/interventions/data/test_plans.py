@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from imprint.corpus import Stream, shuffled_stream
 from imprint.errors import ConfigError
-from imprint.interventions import delete, duplicate, occurrences, replace
+from imprint.interventions.data import delete, duplicate, occurrences, replace
 
 ROWS, STEPS, BATCH = 20, 12, 5
 
