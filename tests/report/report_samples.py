@@ -313,15 +313,16 @@ def slim() -> ReportData:
 
 def hostile() -> ReportData:
     """The whole report with hostile text in every field that holds words, names and keys included."""
-    return ReportData.model_validate(_poisoned(full().model_dump(mode="json")))
+    return ReportData.model_validate(poisoned(full().model_dump(mode="json")))
 
 
-def _poisoned(value: object, key: str = "") -> object:
+def poisoned(value: object, key: str = "") -> object:
+    """The dumped report with hostile text after every text, free keys included."""
     if isinstance(value, dict):
-        free = HOSTILE if key in ("probe_scores", "digests", "versions") else ""
-        return {name + free: _poisoned(item, name) for name, item in value.items()}
+        free = HOSTILE if key in ("probe_scores", "digests", "versions", "traits", "distances") else ""
+        return {name + free: poisoned(item, name) for name, item in value.items()}
     if isinstance(value, list):
-        return [_poisoned(item, key) for item in value]
+        return [poisoned(item, key) for item in value]
     return value + HOSTILE if isinstance(value, str) and key not in ("verdict", "text") else value
 
 

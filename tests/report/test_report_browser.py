@@ -1,29 +1,13 @@
 """The report in a real Chromium, opened from disk as a reader opens it."""
 
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
+from report_browser import Opened, needs_chromium, opened
 from report_samples import SHOWN, rendered
 
-CHROMIUM = shutil.which("chromium")
-IN_CI = os.environ.get("CI", "").lower() == "true"
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None and not IN_CI, reason="no chromium on this machine: install the package 'chromium' to run these"
-)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    assert CHROMIUM is not None, "CI must have chromium: install the package 'chromium'"
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield running
-        running.close()
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
@@ -33,27 +17,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (root / name).mkdir()
         (root / name / "report.html").write_text(rendered(name), encoding="utf-8")
     return root
-
-
-class Opened:
-    """A page with all that it said and asked for."""
-
-    def __init__(self, context: BrowserContext, path: Path) -> None:
-        self.page = context.new_page()
-        self.said: list[str] = []
-        self.requests: list[str] = []
-        self.page.on("console", lambda message: self.said.append(f"{message.type}: {message.text}"))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.said.append(f"dialog {dialog.message}"), dialog.dismiss()))
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.goto(path.as_uri())
-
-
-def opened(browser: Browser, folder: Path, name: str, **settings) -> Opened:
-    found = Opened(browser.new_context(**settings), folder / name / "report.html")
-    if settings.get("java_script_enabled", True):
-        found.page.wait_for_function("document.documentElement.dataset.charts === 'drawn'", timeout=20_000)
-    return found
 
 
 @pytest.fixture(scope="module")

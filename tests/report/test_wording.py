@@ -85,3 +85,21 @@ def test_visible_text_holds_nothing_invisible_and_changes_nothing_else(text: str
 
 def test_an_unpaired_surrogate_becomes_text_that_can_be_written():
     assert wording.visible("a\ud800b").encode() == "a⟨U+D800⟩b".encode()
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "text"),
+    [(0.4449, 2, "+0.44"), (-0.4, 2, "−0.40"), (-0.001, 2, "0.00"), (0.0, 1, "0.0"), (31.6, 0, "+32"), (None, 2, "–")],
+)
+def test_fixed_decimals_line_up_and_a_rounded_zero_has_no_sign(value: float | None, decimals: int, text: str):
+    assert wording.fixed(value, decimals) == text
+
+
+def test_an_estimate_stands_with_its_interval():
+    assert wording.with_interval(0.21, 0.16, 0.26) == "+0.210 [0.160, 0.260]"
+    assert wording.with_interval(-0.5, None, 0.26) == "−0.500"
+
+
+def test_a_q_goes_under_its_own_letter():
+    assert wording.p_words(0.002, "q") == "q\u00a0=\u00a00.002"
+    assert wording.p_words(0.0002, "q") == "q\u00a0<\u00a00.001"

@@ -1,7 +1,40 @@
-"""Capabilities: what a model can do, measured on items whose answers are known."""
+"""Capabilities: what a model can do, measured on items whose answers are known.
+
+Probes made here
+    alphabet, repeats, icl   copying and in-context learning
+    abilities                the four planted abilities
+Benchmarks (prompts and grading by lm-eval, files read by path)
+    suites, formats          which files and stock tasks a suite has; their published formats
+    lm_eval_bridge, posing   stock tasks on our rows; which items are asked
+    encoding, rows, scoring  text as tokens, rows and batches; log-probabilities, again and again under interventions
+    bench, items             items ready to be scored; the table of items
+    evaluate, costs, steps   a model on a bench; what interventions cost; both as a stored step
+Measures
+    confidence, perplexity   calibration; whole documents
+    generation, quality      continuations, and measures of them
+"""
 
 from imprint.capabilities import icl
+from imprint.capabilities.abilities import AbilityItems, ability_items
 from imprint.capabilities.alphabet import ordinary_tokens
+from imprint.capabilities.bench import Bench, prepare
+from imprint.capabilities.confidence import (
+    CalibrationError,
+    ReliabilityBin,
+    brier,
+    calibration_error,
+    reliability_curve,
+)
+from imprint.capabilities.costs import as_numbers as cost_numbers
+from imprint.capabilities.costs import costs
+from imprint.capabilities.encoding import Encoder, Request
+from imprint.capabilities.evaluate import SuiteSummary, evaluate, generated, summarise
+from imprint.capabilities.generation import Decoding, continuations
+from imprint.capabilities.gold_signs import gold_signs
+from imprint.capabilities.items import items_frame, paired, read_items, write_items
+from imprint.capabilities.perplexity import Perplexity, perplexity
+from imprint.capabilities.posing import Question
+from imprint.capabilities.quality import Quality, quality
 from imprint.capabilities.repeats import (
     RepeatProbe,
     copy_accuracy,
@@ -12,16 +45,57 @@ from imprint.capabilities.repeats import (
     random_period_probes,
     repeat_probe,
 )
+from imprint.capabilities.scoring import BatchView, RequestScore, Scorer
+from imprint.capabilities.steps import ITEMS, EvaluateModel
+from imprint.capabilities.suites import GROUPS, SUITES, Suite, suites_named
 
 __all__ = [
+    "GROUPS",
+    "ITEMS",
+    "SUITES",
+    "AbilityItems",
+    "BatchView",
+    "Bench",
+    "CalibrationError",
+    "Decoding",
+    "Encoder",
+    "EvaluateModel",
+    "Perplexity",
+    "Quality",
+    "Question",
+    "ReliabilityBin",
     "RepeatProbe",
+    "Request",
+    "RequestScore",
+    "Scorer",
+    "Suite",
+    "SuiteSummary",
+    "ability_items",
+    "brier",
+    "calibration_error",
+    "continuations",
     "copy_accuracy",
     "copy_hits",
     "copy_log_probs",
     "copying",
+    "cost_numbers",
+    "costs",
+    "evaluate",
     "fewshot_hits",
+    "generated",
+    "gold_signs",
     "icl",
+    "items_frame",
     "ordinary_tokens",
+    "paired",
+    "perplexity",
+    "prepare",
+    "quality",
     "random_period_probes",
+    "read_items",
+    "reliability_curve",
     "repeat_probe",
+    "suites_named",
+    "summarise",
+    "write_items",
 ]

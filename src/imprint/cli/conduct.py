@@ -7,17 +7,35 @@ from pathlib import Path
 
 from imprint.cli.output import print_json, print_lines
 from imprint.cli.progress import TerminalReporter
-from imprint.report import evidence, load_report_data, report_data, save_report_data, write_evidence, write_report
+from imprint.report import (
+    ReportData,
+    evidence,
+    load_report_data,
+    perturbation_report,
+    report_data,
+    save_report_data,
+    write_evidence,
+    write_report,
+)
 from imprint.runs import LocalExecutor
-from imprint.studies import MechanismResult, MechanismStudy, run_mechanism_study, workers
+from imprint.studies import (
+    MechanismResult,
+    MechanismStudy,
+    PerturbationResult,
+    Study,
+    run_mechanism_study,
+    run_perturbation_study,
+    workers,
+)
+
+Result = MechanismResult | PerturbationResult
 
 
-def conduct(study: MechanismStudy, out: Path, *, processes: int | None, as_json: bool) -> MechanismResult:
-    """Run a study into a folder, write report and evidence, and tell the answer."""
-    executor = LocalExecutor(workers=processes or workers())
-    result = run_mechanism_study(study, out, executor=executor, reporter=TerminalReporter())
+def conduct(study: Study, out: Path, *, processes: int | None, as_json: bool) -> Result:
+    """Run a study of any kind into a folder, write report and evidence, and tell the answer."""
+    result = _run(study, out, LocalExecutor(workers=processes or workers()), TerminalReporter())
     command = shlex.join(["imprint", *sys.argv[1:]])
-    data = report_data(result, command=command, created=datetime.now(UTC).isoformat(timespec="seconds"))
+    data = _report(result, command, datetime.now(UTC).isoformat(timespec="seconds"))
     save_report_data(data, out / "report.json")
     shown = load_report_data(out / "report.json")  # as read back, so that `imprint report` gives the same bytes
     page = write_report(shown, out)
@@ -27,3 +45,15 @@ def conduct(study: MechanismStudy, out: Path, *, processes: int | None, as_json:
     else:
         print_lines([*data.answer_lines, f"Report: {page}"])
     return result
+
+
+def _run(study: Study, out: Path, executor: LocalExecutor, reporter: TerminalReporter) -> Result:
+    if isinstance(study, MechanismStudy):
+        return run_mechanism_study(study, out, executor=executor, reporter=reporter)
+    return run_perturbation_study(study, out, executor=executor, reporter=reporter)
+
+
+def _report(result: Result, command: str, created: str) -> ReportData:
+    if isinstance(result, MechanismResult):
+        return report_data(result, command=command, created=created)
+    return perturbation_report(result, command=command, created=created)

@@ -31,10 +31,10 @@ def retrain(
         processes: Training processes at a time; by default one a core.
         json: Print the effects as JSON on standard output and nothing else.
     """
-    from imprint.studies import load_study, workers
+    from imprint.studies import load_mechanism_study, workers
     from imprint.studies.retraining import retrain_documents
 
-    described = load_study(study)
+    described = load_mechanism_study(study)
     folder = output_folder(out or Path("runs") / study.stem)
     executor = LocalExecutor(workers=processes or workers())
     reporter = TerminalReporter(quiet=json)

@@ -19,9 +19,9 @@ def train(study: Path, /, *, out: Path | None = None, processes: Count | None = 
         processes: Training processes at a time; by default one a core.
         json: Print the runs as JSON on standard output and nothing else.
     """
-    from imprint.studies import load_study, train_untouched, workers
+    from imprint.studies import load_mechanism_study, train_untouched, workers
 
-    described = load_study(study)
+    described = load_mechanism_study(study)
     folder = output_folder(out or Path("runs") / study.stem)
     executor = LocalExecutor(workers=processes or workers())
     runs = train_untouched(described, folder, executor=executor, reporter=TerminalReporter(quiet=json))

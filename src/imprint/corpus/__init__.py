@@ -1,5 +1,18 @@
 """Training text: documents and domains, readers, packing into rows, planted documents and worlds, surface counts."""
 
+from imprint.corpus.abilities import (
+    ABILITIES,
+    CAUSE,
+    KINDS,
+    AbilitiesWorld,
+    Ability,
+    AbilityKind,
+    AbilityRows,
+    RowKind,
+    nested_brackets,
+    statements,
+    sums,
+)
 from imprint.corpus.collect import DOMAINS, collect_machine_text, machine_roots
 from imprint.corpus.cutting import cut
 from imprint.corpus.documents import Corpus, Document, Slice
@@ -23,14 +36,21 @@ from imprint.corpus.tokenizer import byte_tokenizer, is_byte_tokenizer
 from imprint.corpus.worlds import PRESETS, PROSE, PlantedWorld, planted_world
 
 __all__ = [
+    "ABILITIES",
     "BOILERPLATE",
+    "CAUSE",
     "CORPUS_FILE",
     "DOMAINS",
+    "KINDS",
     "NOISE",
     "NOVEL_REPEATS",
     "PRESETS",
     "PROSE",
     "TOKENIZER_FOLDER",
+    "AbilitiesWorld",
+    "Ability",
+    "AbilityKind",
+    "AbilityRows",
     "Corpus",
     "Document",
     "FileCorpus",
@@ -38,6 +58,7 @@ __all__ = [
     "Packed",
     "PackedCorpus",
     "PlantedWorld",
+    "RowKind",
     "ShuffledStream",
     "Slice",
     "Stream",
@@ -50,6 +71,7 @@ __all__ = [
     "cut",
     "is_byte_tokenizer",
     "machine_roots",
+    "nested_brackets",
     "noise",
     "novel_repeats",
     "novel_repetition_rate",
@@ -59,5 +81,7 @@ __all__ = [
     "read_corpus",
     "repeated_ngram_rate",
     "shuffled_stream",
+    "statements",
+    "sums",
     "unigram_entropy",
 ]

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, cast, final, get_args
 
 import torch
@@ -14,7 +15,7 @@ from transformers.pytorch_utils import Conv1D
 from imprint.errors import ComponentNotFound, ContextTooLong, ModelError
 from imprint.models.families import AttentionLayout, HeadShape, Role, Stack, family_of, head_outputs
 
-Site = Literal["head", "z", "attn", "pattern", "mlp", "resid_pre", "resid_post", "embed"]
+Site = Literal["head", "z", "attn", "pattern", "mlp", "neurons", "resid_pre", "resid_post", "embed"]
 _ATTENTION_SITES = ("head", "z", "attn", "pattern")
 _LAYER_SITES = tuple(site for site in get_args(Site) if site not in ("head", "embed"))
 _NUMBER = "(0|[1-9][0-9]*)"
@@ -31,8 +32,9 @@ class Component:
 
     `stack` is "" except in encoder-decoder models ("encoder" or "decoder"); `cross` marks a decoder's attention over
     the encoder. Sites: "head" (z of one head), "z" (all heads side by side: the input of the out-projection), "attn"
-    (the out-projection's output), "pattern" (attention weights), "mlp" (the MLP's output), "resid_pre" and
-    "resid_post" (the residual stream before and after a block), "embed" (token embeddings, before positions).
+    (the out-projection's output), "pattern" (attention weights), "mlp" (the MLP's output), "neurons" (the input of the
+    MLP's down-projection), "resid_pre" and "resid_post" (the residual stream before and after a block), "embed" (token
+    embeddings, before positions).
     """
 
     site: Site
@@ -127,7 +129,10 @@ class Anatomy:
         self.d_head = int(getattr(config, "head_dim", None) or self.d_model // self.num_heads)
         self.context_length = self.family.context(config)
         self._base = model.base_model
-        self._names = {id(parameter): name for name, parameter in model.named_parameters(remove_duplicate=False)}
+
+    @cached_property
+    def _names(self) -> dict[int, str]:
+        return {id(parameter): name for name, parameter in self.model.named_parameters(remove_duplicate=False)}
 
     @property
     def shape(self) -> HeadShape:
@@ -143,6 +148,11 @@ class Anatomy:
     def num_layers(self) -> int:
         """Blocks in the tower that predicts tokens (the decoder in T5)."""
         return len(self.layers(self.stacks[-1]))
+
+    def tower(self, stack: str | None = None) -> nn.Module:
+        """The module that runs one tower: embedding, blocks and final norm, without the unembedding."""
+        name = self._stack(stack).name
+        return self._base.get_submodule(name) if name else self._base
 
     def layers(self, stack: str | None = None) -> nn.ModuleList:
         """The blocks of a tower, in order."""
@@ -172,6 +182,10 @@ class Anatomy:
     def mlp(self, layer: int, stack: str | None = None) -> nn.Module:
         """The module whose OUTPUT is the MLP's (in BERT its second linear map; OLMo-2 normalises it afterwards)."""
         return self.block(layer, stack).get_submodule(self._stack(stack).mlp)
+
+    def down_projection(self, layer: int, stack: str | None = None) -> nn.Module:
+        """The MLP's second linear map: its INPUT are the neurons, after the activation function and the gate."""
+        return self.block(layer, stack).get_submodule(self._stack(stack).down)
 
     def embedding(self, stack: str | None = None) -> nn.Module:
         """The token embedding."""
@@ -211,6 +225,17 @@ class Anatomy:
         if component.head is not None and not 0 <= component.head < self.num_heads:
             raise ComponentNotFound(f"{component} was asked, but the model has heads 0 to {self.num_heads - 1}.")
         return component
+
+    def width(self, component: str | Component) -> int:
+        """How many numbers a token has at a component: d_head, heads * d_head, neurons or d_model."""
+        found = self.find(component)
+        if found.site == "pattern":
+            raise ComponentNotFound(f"'{found}' has no width: a pattern has one number a pair of positions.")
+        if found.site == "neurons":
+            assert found.layer is not None
+            down = self.down_projection(found.layer, found.stack)
+            return int(down.get_parameter("weight").shape[0 if isinstance(down, Conv1D) else 1])
+        return {"head": self.d_head, "z": self.num_heads * self.d_head}.get(found.site, self.d_model)
 
     def head_columns(self, component: str | Component) -> slice:
         """Where one head lies in z (the last axis of the out-projection's input)."""

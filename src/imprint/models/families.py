@@ -62,7 +62,10 @@ class AttentionLayout:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stack:
-    """One tower of blocks. `name` is "" in single-tower models, "encoder" or "decoder" in T5."""
+    """One tower of blocks. `name` is "" in single-tower models, "encoder" or "decoder" in T5.
+
+    `mlp` is the module whose output is the MLP's, `down` the down-projection whose input are the MLP's neurons.
+    """
 
     name: str
     layers: str
@@ -70,6 +73,7 @@ class Stack:
     final_norm: str | None
     attention: AttentionLayout
     mlp: str
+    down: str
     cross: AttentionLayout | None = None
 
 
@@ -146,6 +150,7 @@ _GPT2 = Stack(
     final_norm="ln_f",
     attention=_fused("attn", "attn.c_attn", "attn.c_proj", "concatenated"),
     mlp="mlp",
+    down="mlp.c_proj",
 )
 _GPT_NEOX = Stack(
     name="",
@@ -154,6 +159,7 @@ _GPT_NEOX = Stack(
     final_norm="final_layer_norm",
     attention=_fused("attention", "attention.query_key_value", "attention.dense", "grouped"),
     mlp="mlp",
+    down="mlp.dense_4h_to_h",
 )
 _LLAMA = Stack(
     name="",
@@ -162,6 +168,7 @@ _LLAMA = Stack(
     final_norm="norm",
     attention=_separate("self_attn", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj"),
     mlp="mlp",
+    down="mlp.down_proj",
 )
 _GPTJ = Stack(
     name="",
@@ -170,6 +177,7 @@ _GPTJ = Stack(
     final_norm="ln_f",
     attention=_separate("attn", "attn.q_proj", "attn.k_proj", "attn.v_proj", "attn.out_proj"),
     mlp="mlp",
+    down="mlp.fc_out",
 )
 _FALCON = Stack(
     name="",
@@ -178,6 +186,7 @@ _FALCON = Stack(
     final_norm="ln_f",
     attention=_fused("self_attention", "self_attention.query_key_value", "self_attention.dense", "grouped"),
     mlp="mlp",
+    down="mlp.dense_4h_to_h",
 )
 _BERT = Stack(
     name="",
@@ -192,6 +201,7 @@ _BERT = Stack(
         "attention.output.dense",
     ),
     mlp="output.dense",
+    down="output.dense",
 )
 
 
@@ -206,6 +216,7 @@ _T5_ENCODER = Stack(
     final_norm="encoder.final_layer_norm",
     attention=_t5_attention("layer.0.SelfAttention"),
     mlp="layer.1.DenseReluDense",
+    down="layer.1.DenseReluDense.wo",
 )
 _T5_DECODER = Stack(
     name="decoder",
@@ -215,6 +226,7 @@ _T5_DECODER = Stack(
     attention=_t5_attention("layer.0.SelfAttention"),
     cross=_t5_attention("layer.1.EncDecAttention"),
     mlp="layer.2.DenseReluDense",
+    down="layer.2.DenseReluDense.wo",
 )
 
 

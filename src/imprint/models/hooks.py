@@ -7,7 +7,7 @@ output, or the first input), gives back another one or None, and never writes in
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from imprint.errors import ConfigError, InterventionNeverFired, ModelError
+from imprint.errors import ComponentNotFound, ConfigError, InterventionNeverFired, ModelError
 from imprint.models.components import Anatomy, Component, check_context
 
 Edge = Literal["pre", "post"]
@@ -82,9 +82,10 @@ def _version(tensor: Tensor) -> int:
 def record(model: PreTrainedModel, sites: Sequence[str | Component]) -> Iterator[dict[str, Tensor]]:
     """Collect activations of the forward passes inside the block, by address: `states["L3.resid_post"]`.
 
-    Shapes: "L3.H5" (batch seq d_head); "L3.z" (batch seq heads*d_head); "L3.pattern" (batch head seq seq); "L3.attn",
-    "L3.mlp", "L3.resid_pre", "L3.resid_post", "embed" (batch seq d_model). Values are detached copies of the latest
-    forward pass. Patterns need eager attention (`with eager_attention(model)`), `ModelError` otherwise;
+    Shapes: "L3.H5" (batch seq d_head); "L3.z" (batch seq heads*d_head); "L3.neurons" (batch seq d_mlp); "L3.pattern"
+    (batch head seq seq); "L3.attn", "L3.mlp", "L3.resid_pre", "L3.resid_post", "embed" (batch seq d_model). Values
+    are detached copies of the latest forward pass. Patterns need eager attention (`with eager_attention(model)`),
+    `ModelError` otherwise;
     `InterventionNeverFired` if the block ends and a site was never reached.
 
     Trust: residual streams are read at the blocks, so the last one is before the final norm (transformers' own
@@ -104,7 +105,7 @@ def record(model: PreTrainedModel, sites: Sequence[str | Component]) -> Iterator
 
 
 def _tap(anatomy: Anatomy, component: Component, states: dict[str, Tensor]) -> Hook:
-    module, edge = _place(anatomy, component)
+    module, edge = place(anatomy, component)
     columns = anatomy.head_columns(component) if component.site == "head" else slice(None)
 
     def keep(tensor: Tensor) -> None:
@@ -114,7 +115,11 @@ def _tap(anatomy: Anatomy, component: Component, states: dict[str, Tensor]) -> H
     return module, edge, keep
 
 
-def _place(anatomy: Anatomy, component: Component) -> tuple[nn.Module, Edge]:
+def place(anatomy: Anatomy, component: Component) -> tuple[nn.Module, Edge]:
+    """The module at whose first input ("pre") or first output ("post") a component's activations pass.
+
+    A head shares the place of its layer's z. `ComponentNotFound` for a pattern, which no module passes on by itself.
+    """
     layer, stack, cross = component.layer, component.stack, component.cross
     if layer is None:
         return anatomy.embedding(stack), "post"
@@ -124,6 +129,10 @@ def _place(anatomy: Anatomy, component: Component) -> tuple[nn.Module, Edge]:
         return anatomy.out_projection(layer, stack, cross=cross), "post"
     if component.site == "mlp":
         return anatomy.mlp(layer, stack), "post"
+    if component.site == "neurons":
+        return anatomy.down_projection(layer, stack), "pre"
+    if component.site == "pattern":
+        raise ComponentNotFound(f"'{component}' can be read but not edited; edit {replace(component, site='z')}.")
     return anatomy.block(layer, stack), "pre" if component.site == "resid_pre" else "post"
 
 

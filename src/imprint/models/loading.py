@@ -1,4 +1,4 @@
-"""Any Hugging Face model or tokenizer, unmodified, by name, folder or GGUF file; its own code is never run.
+"""Any Hugging Face model or tokenizer, unmodified, by name, folder, GGUF file or package; its own code is never run.
 
 Only safetensors and GGUF weights are read: pickled weights can run code when they are opened.
 """
@@ -50,6 +50,7 @@ _LOADING_ERRORS = (
     SafetensorError,
 )
 _GGUF_NEEDS = ("gguf", "accelerate")
+_PACKAGE = "package:"
 
 
 def load_model(
@@ -62,7 +63,8 @@ def load_model(
 ) -> PreTrainedModel:
     """The model at a hub name, in a local folder or in a GGUF file, in evaluation mode.
 
-    `name` may itself be the path of a `.gguf` file. Causal models come with their language head, BERT with its masked
+    `name` may itself be the path of a `.gguf` file, or `package:NAME/FILE` for a file or folder inside an installed
+    Python package, which is found without being imported. Causal models come with their language head, BERT with its masked
     head, T5 as encoder-decoder. A GGUF model is dequantised into a plain model of its family. `ModelError` says what
     is missing or unusable and what to do: folder, config, weights (safetensors only), unknown family, own code.
 
@@ -89,7 +91,7 @@ def load_model(
 def load_tokenizer(
     name: str | Path, *, revision: str | None = None, gguf_file: str | None = None
 ) -> PreTrainedTokenizerBase:
-    """The tokenizer of a hub name, a local folder or a GGUF file (also given directly as `name`)."""
+    """The tokenizer of a hub name, a local folder, a GGUF file (also given directly as `name`) or a package's file."""
     place, gguf = _locate(name, gguf_file)
     options = {"revision": revision or "main", "gguf_file": gguf, "trust_remote_code": False}
     with _bars_only_for_downloads(place), _as_model_error(place):
@@ -102,6 +104,8 @@ def load_tokenizer(
 
 def _locate(name: str | Path, gguf_file: str | None) -> tuple[str, str | None]:
     """Split off a GGUF file from its folder and check that local things exist; hub names pass through."""
+    if isinstance(name, str) and name.startswith(_PACKAGE):
+        name = _in_package(name)
     path = Path(name).expanduser()
     if gguf_file is None and path.suffix == ".gguf":
         path, gguf_file = path.parent, path.name
@@ -112,6 +116,21 @@ def _locate(name: str | Path, gguf_file: str | None) -> tuple[str, str | None]:
     if gguf_file is not None and not (path / gguf_file).is_file():
         raise ModelError(f"{path / gguf_file}: no such GGUF file; the folder holds {_listing(path)}.")
     return str(path), _checked_gguf(gguf_file)
+
+
+def _in_package(address: str) -> Path:
+    """Where a file of an installed package lies; `ModelError` if the package or the file is not there."""
+    package, _, file = address.removeprefix(_PACKAGE).partition("/")
+    if not package.isidentifier() or not file:
+        raise ModelError(f"{address}: write {_PACKAGE}NAME/FILE, the import name of a package and a file inside it.")
+    found = importlib.util.find_spec(package)
+    roots = list(found.submodule_search_locations or ()) if found is not None else []
+    if not roots:
+        raise ModelError(f"{address}: no Python package '{package}' is installed; install it, or give a path.")
+    path = next((Path(root, file) for root in roots if Path(root, file).exists()), None)
+    if path is None:
+        raise ModelError(f"{address}: package '{package}' has no {file}; it holds {_listing(Path(roots[0]))}.")
+    return path
 
 
 def _looks_local(name: str | Path) -> bool:

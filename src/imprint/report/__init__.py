@@ -1,16 +1,30 @@
 """Evidence to a report: plain data in, one self-contained HTML file and its Markdown twin out.
 
-- `model`: `ReportData` and its records, what a report shows; saved and read back as JSON
+- `model`: `ReportData` and its records, what a report shows; saved and read back as JSON; `records`: their base
+- `influence_records`: the records of a perturbation study
 - `html`, `markdown`, `writer`: the two renderings and their files
 - `ladder`, `trajectories`, `heatmaps`, `highlight`, `domains`, `forest`, `concentration`: one section each
-- `mechanism`, `answer`, `evidence`: from a mechanism study's result to report data, five lines, and evidence.json
-- `charts`: the theme; `arms`: one look an arm; `interval_plot`: a number with its interval as a small picture
+- `influence`: the sections of a perturbation study: `influence_matrix`, `dose_curves`, `variations`
+- `mechanism`, `answer`: from a mechanism study's result to report data and five lines; `perturbation`,
+  `perturbation_answer`: the same of a perturbation study; `evidence`: evidence.json of both
+- `charts`: the theme; `color_scale`: colours of heat maps; `anchors`: ids from names
+- `arms`: one look an arm; `interval_plot`: a number with its interval as a small picture
 - `glossary`: how to read each metric; `wording`: numbers and foreign text as a reader should see them
 - `templates/`: HTML, Markdown, style and script
 """
 
 from imprint.report.evidence import evidence, write_evidence
 from imprint.report.html import render_html
+from imprint.report.influence_records import (
+    AbilityRecord,
+    CellRecord,
+    ClusterRecord,
+    DosePoint,
+    FamilyRecord,
+    InfluenceRecord,
+    ValidationRecord,
+    VariationRecord,
+)
 from imprint.report.markdown import render_markdown
 from imprint.report.mechanism import report_data
 from imprint.report.model import (
@@ -38,19 +52,26 @@ from imprint.report.model import (
     load_report_data,
     save_report_data,
 )
+from imprint.report.perturbation import perturbation_report
 from imprint.report.writer import write_report
 
 __all__ = [
+    "AbilityRecord",
+    "CellRecord",
     "ClaimRecord",
+    "ClusterRecord",
     "ComparisonRecord",
     "ConcentrationRecord",
     "DocumentRecord",
     "DomainRecord",
+    "DosePoint",
     "EffectRecord",
     "EffectRow",
     "EvidenceRecord",
+    "FamilyRecord",
     "HeadRecord",
     "HypothesisRecord",
+    "InfluenceRecord",
     "MethodRecord",
     "MetricNote",
     "OnsetRecord",
@@ -61,9 +82,12 @@ __all__ = [
     "TokenRecord",
     "TrajectoryPoint",
     "TrustNote",
+    "ValidationRecord",
+    "VariationRecord",
     "WindowRecord",
     "evidence",
     "load_report_data",
+    "perturbation_report",
     "render_html",
     "render_markdown",
     "report_data",

@@ -9,11 +9,11 @@ import altair as alt
 
 from imprint.report import charts
 from imprint.report.charts import Figure, Layer
+from imprint.report.color_scale import ColorScale
 from imprint.report.glossary import Glossary
 from imprint.report.model import HeadRecord, ReportData
 from imprint.report.wording import count, listing, number
 
-LEVELS = 7
 _TEXT_FITS = 12
 
 
@@ -48,7 +48,7 @@ def stands_out(head: HeadRecord) -> bool | None:
 
 def _heat_map(place: int, metric: str, cells: list[HeadRecord], data: ReportData, glossary: Glossary) -> HeatMap:
     """The chart, its key and its table."""
-    scale = _Scale.of(cells)
+    scale = ColorScale.of([cell.value for cell in cells])
     heads = range(max(cell.head for cell in cells) + 1)
     figure = Figure(
         name=f"heads-{place}",
@@ -63,37 +63,12 @@ def _heat_map(place: int, metric: str, cells: list[HeadRecord], data: ReportData
     )  # fmt: skip
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Scale:
-    """Equal steps from low to high; colours diverge around zero when some value is negative."""
-
-    low: float
-    high: float
-    name: str
-
-    @staticmethod
-    def of(cells: Sequence[HeadRecord]) -> "_Scale":
-        """From 0 to the largest value, or symmetric around 0."""
-        size = max(abs(cell.value) for cell in cells) or 1.0
-        signed = any(cell.value < 0 for cell in cells)
-        return _Scale(low=-size if signed else 0.0, high=size, name="div" if signed else "seq")
-
-    @property
-    def colors(self) -> tuple[str, ...]:
-        """The CSS colours from low to high."""
-        return tuple(f"var(--{self.name}-{level})" for level in range(LEVELS))
-
-    def level(self, value: float) -> int:
-        """The step that a value falls on."""
-        return min(LEVELS - 1, int((value - self.low) / (self.high - self.low) * LEVELS))
-
-
 def component(head: HeadRecord) -> str:
     """The head's address, such as "L1.H2"."""
     return f"L{head.layer}.H{head.head}"
 
 
-def _cell(head: HeadRecord, scale: _Scale, chosen: set[str]) -> dict[str, Any]:
+def _cell(head: HeadRecord, scale: ColorScale, chosen: set[str]) -> dict[str, Any]:
     """What the chart needs to draw one head."""
     level = scale.level(head.value)
     name = component(head)
@@ -106,7 +81,7 @@ def _cell(head: HeadRecord, scale: _Scale, chosen: set[str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _spec(cells: Sequence[HeadRecord], scale: _Scale, chosen: set[str]) -> charts.Spec:
+def _spec(cells: Sequence[HeadRecord], scale: ColorScale, chosen: set[str]) -> charts.Spec:
     """Coloured cells, and the numbers in them when they fit."""
     rows = sorted((_cell(cell, scale, chosen) for cell in cells), key=lambda row: bool(row["weight"] > 1))
     fits = max(cell.head for cell in cells) < _TEXT_FITS

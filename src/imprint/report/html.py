@@ -15,11 +15,24 @@ from imprint.report import concentration, domains, forest, heatmaps, highlight, 
 from imprint.report.arms import arms
 from imprint.report.charts import Figure
 from imprint.report.glossary import Glossary
+from imprint.report.influence import InfluenceView, influence_view
 from imprint.report.interval_plot import interval_plot
 from imprint.report.model import ReportData
 
 OPEN_DOCUMENTS = 3
 LISTED_DOCUMENTS = 12
+MECHANISM = {
+    "answer": "Answer", "claims": "Claims", "hypotheses": "Hypotheses", "training": "Training", "heads": "Heads",
+    "documents": "Documents", "domains": "Domains", "methods": "Methods", "effects": "Retraining",
+    "concentration": "Concentration", "limits": "Limits", "provenance": "Provenance",
+}  # fmt: skip
+"""The sections of a mechanism study by their names in the contents; each has a template of its own."""
+PERTURBATION = {
+    "answer": "Answer", "influence": "Influence \u03a6", "abilities": "Abilities", "clusters": "Clusters",
+    "validation": "Validation", "variations": "Variations", "claims": "Claims", "hypotheses": "Hypotheses",
+    "methods": "Methods", "limits": "Limits", "provenance": "Provenance",
+}  # fmt: skip
+"""The sections of a perturbation study."""
 
 
 def render_html(data: ReportData) -> str:
@@ -29,10 +42,10 @@ def render_html(data: ReportData) -> str:
     A content security policy allows the report's own two scripts by digest and forbids every request.
     """
     view = _view(data)
-    scripts = {"bundle": chart_library(), "behaviour": _asset("report.js")}
+    scripts = {"bundle": chart_library(), "behaviour": _assets("js", data)}
     return _environment().get_template("report.html.j2").render(
         **view,
-        style=Markup(_asset("report.css")),
+        style=Markup(_assets("css", data)),
         policy=content_policy(scripts.values()),
         specs=embedded_json({figure.name: figure.spec for figure in view["figures"]}),
         library_versions=f"Vega {vl_convert.get_vega_version()}, Vega-Lite {vl_convert.get_vegalite_versions()[-1]}",
@@ -72,7 +85,8 @@ def _environment() -> Environment:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {
-        "number": wording.number, "exact": wording.exact, "signed": wording.signed, "percent": wording.percent,
+        "number": wording.number, "exact": wording.exact, "signed": wording.signed, "fixed": wording.fixed,
+        "percent": wording.percent,
         "p_value": wording.p_value, "p_words": wording.p_words, "duration": wording.duration,
         "listing": wording.listing, "suffix": highlight.suffix,
     }  # fmt: skip
@@ -87,6 +101,11 @@ def _environment() -> Environment:
 def _finalize(value: Any) -> Any:
     """Text from the data with its invisible characters shown; markup of our own as it is."""
     return value if isinstance(value, Markup) or not isinstance(value, str) else wording.visible(value)
+
+
+def _assets(kind: str, data: ReportData) -> str:
+    """The style or the script of every report, and what a perturbation study needs beyond it."""
+    return _asset(f"report.{kind}") + (_asset(f"influence.{kind}") if data.influence else "")
 
 
 def _asset(name: str) -> str:
@@ -105,13 +124,22 @@ def _view(data: ReportData) -> dict[str, Any]:
         "domain_figures": [domains.figure(data.domains)] if data.domains else [],
         "effect_figures": forest.figures(data, glossary),
         "concentration_figure": concentration.figure(data.concentration) if data.concentration else None,
+        "influence": influence_view(data.influence) if data.influence else None,
     }
     return {
-        "data": data, "glossary": glossary, "arms": arms(data), "figures": _all_figures(sections), **sections,
+        "data": data, "contents": _contents(data), "glossary": glossary,
+        "arms": arms(data), "figures": _all_figures(sections), **sections,
         "summary_metrics": trajectories.metrics(data, glossary), "summaries": trajectories.summaries(data, glossary),
         "spans": _spans(data), "first_open": OPEN_DOCUMENTS, "listed": LISTED_DOCUMENTS, **_documents(data),
         "total_seconds": sum(stage.seconds for stage in data.provenance.seconds),
     }  # fmt: skip
+
+
+def _contents(data: ReportData) -> dict[str, str]:
+    """The sections in order; a perturbation study without a table of methods has no section for it."""
+    if not data.influence:
+        return MECHANISM
+    return {name: label for name, label in PERTURBATION.items() if name != "methods" or data.methods}
 
 
 def _spans(data: ReportData) -> dict[str, list[float]]:
@@ -141,4 +169,10 @@ def _all_figures(sections: dict[str, Any]) -> list[Figure]:
         *sections["domain_figures"],
         *sections["effect_figures"],
         *([last] if last else []),
+        *_influence_figures(sections["influence"]),
     ]
+
+
+def _influence_figures(view: InfluenceView | None) -> list[Figure]:
+    """The charts of a perturbation study."""
+    return [*view.variations, *view.lazy] if view else []

@@ -8,7 +8,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from imprint.report import ladder, trajectories, wording
 from imprint.report.glossary import Glossary
+from imprint.report.influence import cluster_pages, passed_words
+from imprint.report.influence_matrix import matrix
 from imprint.report.model import ReportData
+from imprint.report.records import EffectRecord
 
 LISTED_DOCUMENTS = 10
 _LEADING = re.compile(r"^([-+]|\d+[.)])(?=\s)")
@@ -18,11 +21,15 @@ _SPECIAL = re.compile(r"([\\`*_\[\]|~$#{}!])")
 def render_markdown(data: ReportData) -> str:
     """The report as GitHub-flavoured Markdown; texts from the data cannot form markup, HTML, links or table cells."""
     glossary = Glossary(data)
+    grid = matrix(data.influence) if data.influence else None
     return _environment().get_template("report.md.j2").render(
         data=data,
         glossary=glossary,
         metrics=trajectories.metrics(data, glossary),
         summaries=trajectories.summaries(data, glossary),
+        grid=grid,
+        pages=cluster_pages(data.influence, grid) if data.influence and grid else (),
+        checks=passed_words(data.influence.validation) if data.influence else "",
         documents=sorted(data.documents, key=lambda document: document.rank)[:LISTED_DOCUMENTS],
         total_seconds=sum(stage.seconds for stage in data.provenance.seconds),
     )  # fmt: skip
@@ -47,9 +54,14 @@ def _environment() -> Environment:
         "p_value": wording.p_value, "duration": wording.duration,
     }  # fmt: skip
     environment.globals |= {
-        "count": wording.count, "interval": wording.interval, "rungs": ladder.rungs, "standing": ladder.standing,
+        "count": wording.count, "interval": wording.interval, "rungs": ladder.rungs, "gain": _gain, "standing": ladder.standing,
     }  # fmt: skip
     return environment
+
+
+def _gain(effect: EffectRecord | None) -> str:
+    """An effect with sign and interval, or a dash when it was not measured."""
+    return wording.MISSING if effect is None else wording.with_interval(effect.estimate, effect.low, effect.high)
 
 
 def _finalize(value: Any) -> Any:

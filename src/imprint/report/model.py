@@ -7,35 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, ValidationError
+from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, ValidationError
 
 from imprint.errors import ConfigError, OutputError
+from imprint.report.influence_records import InfluenceRecord
+from imprint.report.records import EffectRecord as EffectRecord
+from imprint.report.records import Record as Record
 from imprint.runs.files import write_json
-
-
-class Record(BaseModel):
-    """The base of every record: frozen, no unknown keys, finite numbers only."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class EffectRecord(Record):
-    """A difference with its interval, in the units of `metric`. Positive: the intervention raised the metric."""
-
-    estimate: float
-    low: float | None = None
-    """Lower end of the interval at `level`; None when no interval was computed."""
-    high: float | None = None
-    n: NonNegativeInt = 0
-    """Independent units behind the interval."""
-    unit: str = ""
-    """What was resampled: pipeline seed, document, item, token, head, run."""
-    control: str = ""
-    """What the other arm was."""
-    metric: str = ""
-    level: float = 0.95
-    note: str = ""
-    """What a reader must know before trusting the interval."""
 
 
 class EvidenceRecord(Record):
@@ -154,7 +132,7 @@ class DocumentRecord(Record):
     id: str
     domain: str = ""
     score: float
-    probe_scores: dict[str, float] = {}
+    probe_scores: dict[str, float] = Field(default_factory=dict)
     """The score under each probe (log-prob, contrastive, attention), in that probe's units."""
     tokens: tuple[TokenRecord, ...] = ()
     source: str = ""
@@ -284,9 +262,9 @@ class ProvenanceRecord(Record):
     machine: str = ""
     seconds: Annotated[tuple[StageRecord, ...], BeforeValidator(_stages)] = ()
     """Also accepts {stage: seconds}."""
-    digests: dict[str, str] = {}
+    digests: dict[str, str] = Field(default_factory=dict)
     """Name to sha256: corpus, registration, recipe keys."""
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 
@@ -314,6 +292,8 @@ class ReportData(Record):
     methods: tuple[MethodRecord, ...] = ()
     effects: tuple[EffectRow, ...] = ()
     concentration: ConcentrationRecord | None = None
+    influence: InfluenceRecord | None = None
+    """Set by a perturbation study: its sections take the place of those that only a mechanism study fills."""
     limits: tuple[str, ...] = ()
     trust: tuple[TrustNote, ...] = ()
     provenance: ProvenanceRecord = ProvenanceRecord()

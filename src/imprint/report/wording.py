@@ -58,9 +58,22 @@ def signed(value: float | int | None, digits: int = 3) -> str:
     return f"+{number(value, digits)}" if value is not None and value > 0 else number(value, digits)
 
 
+def fixed(value: float | int | None, decimals: int) -> str:
+    """The value with its sign and as many decimals as its neighbours, so that a grid of numbers lines up."""
+    if value is None:
+        return MISSING
+    text = f"{value:+.{decimals}f}"
+    return (text[1:] if float(text) == 0 else text).replace("-", MINUS)
+
+
 def interval(low: float | None, high: float | None) -> str:
     """The interval as "[low, high]", or nothing when none was computed."""
     return "" if low is None or high is None else f"[{number(low)}, {number(high)}]"
+
+
+def with_interval(estimate: float | int | None, low: float | None, high: float | None) -> str:
+    """The estimate with its sign, and its interval when one was computed: "+0.21 [0.16, 0.26]"."""
+    return f"{signed(estimate)} {interval(low, high)}".strip()
 
 
 def percent(share: float | int | None) -> str:
@@ -79,9 +92,9 @@ def p_value(p: float | int | None) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
 
 
-def p_words(p: float) -> str:
-    """A p-value as "p = 0.021" or "p < 0.001", in one piece."""
-    return f"p{NBSP}{p_value(p).replace(' ', NBSP)}" if p < 0.001 else f"p{NBSP}={NBSP}{p_value(p)}"
+def p_words(p: float, letter: str = "p") -> str:
+    """A p-value, or a q under its own letter, as "p = 0.021" or "p < 0.001", in one piece."""
+    return f"{letter}{NBSP}{p_value(p).replace(' ', NBSP)}" if p < 0.001 else f"{letter}{NBSP}={NBSP}{p_value(p)}"
 
 
 def duration(seconds: float | int | None) -> str:

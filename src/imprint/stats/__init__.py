@@ -9,11 +9,30 @@ power_law     concentration, Hill, power law against lognormal and exponential
 power         power and the smallest detectable effect of a paired design
 claims        Evidence and Claim on the evidence ladder
 hypotheses    registered Hypothesis, Verdict and the judge
+impact        AIS and chance-corrected AIS of perturbations on paired items
+dose_response monotone fit, trend test, 4PL and EC50
+threshold     change-point against smooth and linear by BIC
+influence_matrix  Φ: clusters by abilities, its match and its correlation with the truth
+curve_fits    least squares over every candidate shape
+undefined     Undefined, what stands where a number cannot
 """
 
 from imprint.stats.claims import RUNG_MEANING, RUNGS, Claim, Evidence
+from imprint.stats.dose_response import DoseResponse, Logistic, dose_response
 from imprint.stats.effects import Effect, Unit
 from imprint.stats.hypotheses import Hypothesis, Verdict, judge, judge_paired, registration_digest
+from imprint.stats.impact import Impact, ais, corrected_ais, impact, impacts, random_flip_null
+from imprint.stats.influence_matrix import (
+    Assignment,
+    InfluenceMatrix,
+    InfluenceRecord,
+    MatrixCorrelation,
+    assignment,
+    influence_matrix,
+    matched_p,
+    matrix_correlation,
+    specificity,
+)
 from imprint.stats.mcnemar import discordant_pairs, exact_mcnemar
 from imprint.stats.multiplicity import benjamini_hochberg
 from imprint.stats.power import equivalence_power, minimal_detectable_effect, paired_power
@@ -28,41 +47,65 @@ from imprint.stats.resampling import (
     permutation_of_labels,
     smallest_p,
 )
+from imprint.stats.threshold import ThresholdTest, threshold_test
+from imprint.stats.undefined import Estimate, Undefined
 
 __all__ = [
     "RUNGS",
     "RUNG_MEANING",
+    "Assignment",
     "Claim",
     "Concentration",
+    "DoseResponse",
     "Effect",
+    "Estimate",
     "Evidence",
     "Hypothesis",
+    "Impact",
+    "InfluenceMatrix",
+    "InfluenceRecord",
+    "Logistic",
+    "MatrixCorrelation",
     "TailFit",
+    "ThresholdTest",
+    "Undefined",
     "Unit",
     "Verdict",
+    "ais",
+    "assignment",
     "auc",
     "auc_effect",
     "benjamini_hochberg",
     "bootstrap_mean",
     "concentration",
+    "corrected_ais",
     "discordant_pairs",
+    "dose_response",
     "enrichment",
     "equivalence_permutation",
     "equivalence_power",
     "exact_mcnemar",
     "fit_tail",
     "hill",
+    "impact",
+    "impacts",
+    "influence_matrix",
     "judge",
     "judge_paired",
+    "matched_p",
+    "matrix_correlation",
     "minimal_detectable_effect",
     "paired_bootstrap",
     "paired_difference",
     "paired_permutation",
     "paired_power",
     "permutation_of_labels",
+    "random_flip_null",
     "registration_digest",
     "smallest_p",
     "spearman",
+    "specificity",
+    "threshold_test",
     "top_purity",
     "top_share",
 ]

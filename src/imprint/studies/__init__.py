@@ -10,11 +10,11 @@ from imprint.studies.config import (
     InterventionOptions,
     MechanismStudy,
     TrainingOptions,
-    load_study,
-    parse_study,
 )
+from imprint.studies.files import STUDIES, Study, load_mechanism_study, load_study, parse_study
 from imprint.studies.mechanism import INFLUENCE, STAGES, MechanismResult, run_mechanism_study, workers
 from imprint.studies.metrics import KEEP, LOG_ONSET, STRENGTH
+from imprint.studies.perturbation import PerturbationResult, PerturbationStudy, run_perturbation_study
 from imprint.studies.ranking_quality import DomainShare, MethodScore, basis, top_documents
 from imprint.studies.registration import FIFTEEN_PERCENT
 from imprint.studies.untouched import UntouchedRun, train_untouched
@@ -30,6 +30,7 @@ __all__ = [
     "NOVEL_REPEATS",
     "STAGES",
     "STRENGTH",
+    "STUDIES",
     "Arm",
     "ArmEffect",
     "Corpora",
@@ -39,6 +40,9 @@ __all__ = [
     "MechanismResult",
     "MechanismStudy",
     "MethodScore",
+    "PerturbationResult",
+    "PerturbationStudy",
+    "Study",
     "TrainingOptions",
     "UntouchedRun",
     "basis",
@@ -47,9 +51,11 @@ __all__ = [
     "draw_claims",
     "find_onsets",
     "judge_all",
+    "load_mechanism_study",
     "load_study",
     "parse_study",
     "run_mechanism_study",
+    "run_perturbation_study",
     "top_documents",
     "train_untouched",
     "workers",

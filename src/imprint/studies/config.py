@@ -1,15 +1,12 @@
-"""What a study file may say: one pydantic model per room, unknown keys refused with "did you mean"."""
+"""What the file of a mechanism study may say: one pydantic model per room."""
 
-import difflib
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from imprint.attribution import RANKINGS, EkfacOptions
 from imprint.capabilities import icl
-from imprint.errors import ConfigError, InputError
 from imprint.interventions.data import Budget, ControlKind
 from imprint.mechanisms import ProbeOptions
 from imprint.models import Architecture, Optimisation
@@ -205,57 +202,3 @@ def arm_names(corpus: CorpusOptions, interventions: InterventionOptions) -> tupl
     if interventions.duplicate:
         names += ["duplicate_top", "duplicate_random"]
     return tuple(names)
-
-
-def load_study(path: Path) -> MechanismStudy:
-    """The study that a YAML file describes.
-
-    Raises:
-        ConfigError: the file is missing, is not YAML, has an unknown key (with "did you mean"), or a bad value.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(f"study file '{path}' cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"study file '{path}' is not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"study file '{path}' holds {type(content).__name__}, not a mapping of keys to values")
-    return parse_study(content, where=str(path))
-
-
-def parse_study(content: dict[Any, Any], *, where: str) -> MechanismStudy:
-    """The study that a mapping describes; `where` names it in error messages."""
-    kind = content.get("kind", "mechanism")
-    if kind != "mechanism":
-        raise ConfigError(f"{where}: kind '{kind}' is not a study; the kinds are: mechanism")
-    try:
-        return MechanismStudy.model_validate(content)
-    except ValidationError as error:
-        raise ConfigError(f"{where}: {_explain(error)}") from error
-    except InputError as error:
-        raise ConfigError(f"{where}: {error}") from error
-
-
-def _explain(error: ValidationError) -> str:
-    """One problem of a validation error as one sentence: a misspelt key, with a suggestion, before all else."""
-    problems = error.errors()
-    problem = next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
-    place = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        known = _known_keys(problem["loc"][:-1])
-        near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
-        return f"unknown key '{place}'; {hint}"
-    message = problem["msg"].removeprefix("Value error, ")
-    if isinstance(problem["input"], str | int | float | None):
-        message += f" (it is {problem['input']!r})"
-    return f"{place}: {message}" if place else message
-
-
-def _known_keys(parents: tuple[int | str, ...]) -> list[str]:
-    """The keys of the model found at a place; an item of a tuple is of the tuple's first type."""
-    model: Any = MechanismStudy
-    for parent in parents:
-        model = get_args(model)[0] if isinstance(parent, int) else model.model_fields[parent].annotation
-    return list(model.model_fields)

@@ -1,10 +1,7 @@
 """The mechanism study: from text to a causal claim about which data made a head, on one screen."""
 
 import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +14,11 @@ from imprint.emergence import Onset, inside_transition
 from imprint.errors import ImprintError
 from imprint.interventions.data import load_rows
 from imprint.mechanisms import LocateHeads, Trajectory
-from imprint.runs import Executor, Reporter, Step, Store, read_json, silent, write_json
+from imprint.runs import Executor, Reporter, Step, Store, read_json, silent
 from imprint.stats import Claim, Concentration, Verdict, concentration
 from imprint.studies.arms import Arm, Corpora, branches, corpora, measured, plan_arms, seeds, untouched_run
 from imprint.studies.claims import draw_claims
+from imprint.studies.clock import Clock
 from imprint.studies.comparison import ArmEffect, compare_arms, copying_bar, curve, find_onsets, read_trajectories
 from imprint.studies.config import MechanismStudy
 from imprint.studies.metrics import COPYING, KEEP, STRENGTH
@@ -66,26 +64,6 @@ class MechanismResult:
     seconds: dict[str, float]
 
 
-@dataclass(kw_only=True, slots=True)
-class _Clock:
-    """Wall-clock seconds by stage, added up over the attempts that one result took."""
-
-    path: Path
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        start = time.monotonic()
-        yield
-        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - start, 2)
-        write_json(self.path, self.seconds)
-
-
-def _clock(out: Path) -> _Clock:
-    path = out / "seconds.json"
-    return _Clock(path=path, seconds=read_json(path) if path.exists() else {})
-
-
 def run_mechanism_study(
     study: MechanismStudy, out: Path, *, executor: Executor, reporter: Reporter = silent
 ) -> MechanismResult:
@@ -95,7 +73,7 @@ def run_mechanism_study(
         ConfigError: the folder was registered with other hypotheses.
         ImprintError: no induction head formed in the reference run, so there is nothing to attribute.
     """
-    store, clock = Store(out / "store"), _clock(out)
+    store, clock = Store(out / "store"), Clock.of(out)
     check_registered(study.hypotheses, out)
     with clock.stage("corpus"), reporter.stage("corpus: collect, plant, pack", 2) as advance:
         data = corpora(study)

@@ -1,0 +1,103 @@
+"""A study file to the study that it describes: YAML in, unknown keys refused with "did you mean"."""
+
+import difflib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from imprint.errors import ConfigError, InputError
+from imprint.studies.config import MechanismStudy
+from imprint.studies.perturbation import PerturbationStudy
+
+Study = MechanismStudy | PerturbationStudy
+STUDIES: Mapping[str, type[Study]] = {"mechanism": MechanismStudy, "perturbation": PerturbationStudy}
+"""What `kind` may say."""
+_VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+
+
+def load_study(path: Path) -> Study:
+    """The study that a YAML file describes; `${NAME}` and `${NAME:-default}` stand for environment variables.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, has an unknown key (with "did you mean"), a bad value, or
+            an environment variable that is not set.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"study file '{path}' cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"study file '{path}' is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"study file '{path}' holds {type(content).__name__}, not a mapping of keys to values")
+    return parse_study(content, where=str(path))
+
+
+def parse_study(content: dict[Any, Any], *, where: str) -> Study:
+    """The study that a mapping describes; `where` names it in error messages."""
+    kind = content.get("kind", "mechanism")
+    if kind not in STUDIES:
+        raise ConfigError(f"{where}: kind '{kind}' is not a study; the kinds are: {', '.join(STUDIES)}")
+    try:
+        return STUDIES[kind].model_validate(_with_environment(content, where))
+    except ValidationError as error:
+        raise ConfigError(f"{where}: {_explain(error, STUDIES[kind])}") from error
+    except InputError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _with_environment(value: Any, where: str) -> Any:
+    """The content with environment variables put in, in every text."""
+    if isinstance(value, dict):
+        return {key: _with_environment(child, where) for key, child in value.items()}
+    if isinstance(value, list):
+        return [_with_environment(child, where) for child in value]
+    return _VARIABLE.sub(lambda found: _variable(found, where), value) if isinstance(value, str) else value
+
+
+def _variable(found: re.Match[str], where: str) -> str:
+    value = os.environ.get(found["name"], found["default"])
+    if value is None:
+        raise ConfigError(
+            f"{where}: the environment variable {found['name']} is not set; set it, or write the path itself"
+        )
+    return value
+
+
+def _explain(error: ValidationError, study: type[BaseModel]) -> str:
+    """One problem of a validation error as one sentence: a misspelt key, with a suggestion, before all else."""
+    problems = error.errors()
+    problem = next((one for one in problems if one["type"] == "extra_forbidden"), problems[0])
+    place = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        known = _known_keys(study, problem["loc"][:-1])
+        near = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(known)}"
+        return f"unknown key '{place}'; {hint}"
+    message = problem["msg"].removeprefix("Value error, ")
+    if isinstance(problem["input"], str | int | float | None):
+        message += f" (it is {problem['input']!r})"
+    return f"{place}: {message}" if place else message
+
+
+def _known_keys(study: type[BaseModel], parents: tuple[int | str, ...]) -> list[str]:
+    """The keys of the model found at a place; an item of a tuple is of the tuple's first type."""
+    model: Any = study
+    for parent in parents:
+        model = get_args(model)[0] if isinstance(parent, int) else model.model_fields[parent].annotation
+    return list(model.model_fields)
+
+
+def load_mechanism_study(path: Path) -> MechanismStudy:
+    """The mechanism study that a YAML file describes; ConfigError if it describes another kind of study."""
+    study = load_study(path)
+    if not isinstance(study, MechanismStudy):
+        raise ConfigError(
+            f"study file '{path}' is of kind '{study.kind}', but this verb retrains models: give a mechanism study"
+        )
+    return study

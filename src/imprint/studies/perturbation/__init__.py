@@ -1,0 +1,29 @@
+"""The perturbation study: clusters of text, the representation that belongs to each, and what perturbing it does."""
+
+from imprint.studies.perturbation.config import (
+    AbilityOptions,
+    ClusterOptions,
+    Family,
+    ModelOptions,
+    PerturbationOptions,
+    PerturbationStudy,
+)
+from imprint.studies.perturbation.findings import Cell, FamilyFinding, Responses
+from imprint.studies.perturbation.study import EVERYTHING, PerturbationResult, run_perturbation_study
+from imprint.studies.perturbation.text_checks import TextCheck
+
+__all__ = [
+    "EVERYTHING",
+    "AbilityOptions",
+    "Cell",
+    "ClusterOptions",
+    "Family",
+    "FamilyFinding",
+    "ModelOptions",
+    "PerturbationOptions",
+    "PerturbationResult",
+    "PerturbationStudy",
+    "Responses",
+    "TextCheck",
+    "run_perturbation_study",
+]

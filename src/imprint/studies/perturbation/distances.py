@@ -1,0 +1,74 @@
+"""How far each cluster's states lie from each ability's prompts: the Mahalanobis distance Delta_task of source 000."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from imprint.capabilities import EvaluateModel, Scorer
+from imprint.interventions.activations import Intervention, Noise, entry_layer
+from imprint.mechanisms import task_distance
+from imprint.runs import Context, Step, derive, write_json
+from imprint.studies.perturbation.session import session
+from imprint.studies.perturbation.space import ClusterSpace, Space
+
+DISTANCES_FILE = "distances.json"
+PROMPT_TOKENS = 1_000
+"""Tokens of each ability's prompts that are compared, drawn at random."""
+DRAWS = 199
+
+
+class TaskDistances(Step):
+    """The distance of every cluster to every ability at the site, with its permutation p: `distances.json`."""
+
+    evaluation: EvaluateModel
+    space: ClusterSpace
+    seed: int = 0
+
+    def execute(self, folder: Path, context: Context) -> None:
+        """Compare a sample of each cluster's tokens with a sample of each ability's prompt tokens."""
+        open_, space = session(self.evaluation, context), Space.load(context.get(self.space))
+        anywhere = Intervention(site=space.site, edit=Noise(seed=0, rms=space.rms))
+        scorer = open_.scorer(entry_layer(open_.model, [anywhere]))
+        posed = zip(open_.bench.questions, open_.bench.groups, strict=True)
+        suite_of = [question.suite for question, group in posed for _ in group]
+        found = {}
+        for suite in open_.bench.suites:
+            states, prompts = _prompt_states(scorer, suite_of, suite, derive(self.seed, suite) % 2**31)
+            found[suite] = {
+                cluster: self._distance(space, number, states, prompts) for number, cluster in enumerate(space.clusters)
+            }
+        write_json(folder / DISTANCES_FILE, found)
+
+    def _distance(
+        self, space: Space, number: int, states: Float[np.ndarray, "token width"], prompts: Int[np.ndarray, "token"]
+    ) -> dict[str, object]:
+        mine = space.reference_cluster == number
+        measured = task_distance(
+            space.reference[mine].astype(np.float64),
+            space.reference_document[mine],
+            states,
+            prompts,
+            draws=DRAWS,
+            seed=self.seed,
+        )
+        return {"distance": measured.distance.as_dict(), "debiased": measured.debiased, "p": measured.p}
+
+
+def _prompt_states(
+    scorer: Scorer, suite_of: list[str], suite: str, seed: int
+) -> tuple[Float[np.ndarray, "token width"], Int[np.ndarray, "token"]]:
+    """A random sample of the states at the tokens of one suite's rows, and the row of each."""
+    kept, rows = [], []
+    for view, batch in zip(scorer.views(), scorer.batches, strict=True):
+        assert view.states is not None
+        owner = {
+            int(row): suite_of[int(request)] for row, request in zip(batch.read_row, batch.read_request, strict=True)
+        }
+        mine = [row for row in range(len(view.input_ids)) if owner[row] == suite]
+        real = view.mask[mine]
+        kept.append(view.states[mine][real].float().double().numpy())
+        rows.append((view.rows[mine][:, None].expand(real.shape))[real].numpy())
+    states, places = np.concatenate(kept), np.concatenate(rows)
+    drawn = np.random.default_rng(seed).permutation(len(states))[:PROMPT_TOKENS]
+    return states[drawn], places[drawn]

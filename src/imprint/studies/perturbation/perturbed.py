@@ -1,0 +1,169 @@
+"""Every item of every ability under a perturbation of one cluster and under its matched control, dose by dose."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from jaxtyping import Bool
+from pydantic import Field
+from torch import Tensor
+
+from imprint.capabilities import EvaluateModel, Scorer, gold_signs
+from imprint.interventions.activations import Intervention, Noise, entry_layer
+from imprint.runs import Context, Step, atomic_file, derive, write_json
+from imprint.studies.perturbation.config import Family
+from imprint.studies.perturbation.families import Pair, TokenTable, perturbation, with_control
+from imprint.studies.perturbation.session import Session, session
+from imprint.studies.perturbation.space import ClusterSpace, Space
+
+ITEMS_FILE = "perturbed.parquet"
+FACTS_FILE = "perturbed.json"
+BASE, TARGET, CONTROL = "base", "target", "control"
+KEPT = ("suite", "task", "item", "correct", "log_prob", "chance", "margin")
+
+
+class PerturbedItems(Step):
+    """Items under one family of perturbation of one cluster: base, target and control at every dose.
+
+    Columns of `perturbed.parquet`: arm, dose, suite, task, item, correct, log_prob, chance, margin (log-probability of the
+    gold answer among the options, nats). The unperturbed base is scored in the same batches.
+    """
+
+    evaluation: EvaluateModel
+    space: ClusterSpace
+    cluster: str | None
+    """None: noise in every dimension of every token, the reference that no cluster is special in (no control)."""
+    family: Family
+    doses: tuple[float, ...] = Field(min_length=1)
+    token_share: float = Field(default=0.25, gt=0, lt=1)
+    """Gradient-sign injection reaches this share of the tokens: those most typical of the cluster."""
+    seed: int = 0
+
+    @property
+    def passes(self) -> int:
+        """How many times the items are scored, the base included."""
+        return 1 + len(self.doses) * (1 if self.cluster is None else 2)
+
+    def execute(self, folder: Path, context: Context) -> None:
+        """Score everything and write items and facts."""
+        open_, space = session(self.evaluation, context), Space.load(context.get(self.space))
+        scorer = open_.scorer(entry_layer(open_.model, [_anywhere(space)]))
+        frames = [items(open_, scorer, (), BASE, 0.0)]
+        context.advance(1)
+        pair = self._pair(space, open_, scorer)
+        if pair is None:
+            context.warn(f"nothing of {space.site} belongs to cluster '{self.cluster}', so {self.family} was not tried")
+            context.advance(self.passes - 1)
+        for arm, dose, acting in self._arms(pair):
+            frames.append(items(open_, scorer, (acting,), arm, dose))
+            context.advance(1)
+        with atomic_file(folder / ITEMS_FILE) as partial:
+            pl.concat(frames).write_parquet(partial)
+        facts = {"tried": pair is not None, "matched": "" if isinstance(pair, Intervention | None) else pair.matched}
+        write_json(folder / FACTS_FILE, facts)
+
+    def _pair(self, space: Space, open_: Session, scorer: Scorer) -> Pair | Intervention | None:
+        if self.cluster is None:
+            return _anywhere(space)
+        seed = derive(self.seed, self.cluster, self.family) % 2**31
+        tokens = self._tokens(space, open_, scorer) if self.family == "sign" else None
+        target = perturbation(space, self.cluster, self.family, seed=seed, tokens=tokens)
+        return None if target is None else with_control(target, space, seed=seed + 1, tokens=tokens)
+
+    def _arms(self, pair: Pair | Intervention | None) -> Iterator[tuple[str, float, Intervention]]:
+        for dose in self.doses if pair is not None else ():
+            if isinstance(pair, Intervention):
+                yield TARGET, dose, pair.at(dose)
+            elif pair is not None:
+                both = pair.at(dose)
+                yield TARGET, dose, both.target
+                yield CONTROL, dose, both.control
+
+    def _tokens(self, space: Space, open_: Session, scorer: Scorer) -> TokenTable:
+        assert self.cluster is not None
+        signs = gold_signs(open_.bench, scorer, space.site)
+        candidates = (signs != 0).any(2)
+        members = typical_tokens(scorer, space, self.cluster, self.token_share, candidates)
+        return TokenTable(signs=signs, members=members, candidates=candidates)
+
+
+class PerturbedTokens(Step):
+    """Mean ablation of R_k on growing shares of the tokens, most typical of the cluster first, against as many random ones.
+
+    The columns are those of `PerturbedItems`; the dose is the share.
+    """
+
+    evaluation: EvaluateModel
+    space: ClusterSpace
+    cluster: str
+    shares: tuple[float, ...] = Field(min_length=1)
+    seed: int = 0
+
+    @property
+    def passes(self) -> int:
+        """How many times the items are scored, the base included."""
+        return 1 + 2 * len(self.shares)
+
+    def execute(self, folder: Path, context: Context) -> None:
+        """Score everything and write the items."""
+        open_, space = session(self.evaluation, context), Space.load(context.get(self.space))
+        scorer = open_.scorer(entry_layer(open_.model, [_anywhere(space)]))
+        frames = [items(open_, scorer, (), BASE, 0.0)]
+        whole = perturbation(space, self.cluster, "ablation", seed=self.seed)
+        real = scorer.token_mask(lambda view: view.mask)
+        for share in self.shares if whole is not None else ():
+            assert whole is not None
+            chosen = typical_tokens(scorer, space, self.cluster, share, real)
+            drawn = random_mask(real, int(chosen.sum()), seed=derive(self.seed, self.cluster, str(share)) % 2**31)
+            for arm, mask in ((TARGET, chosen), (CONTROL, drawn)):
+                acting = Intervention(site=whole.site, edit=whole.edit, tokens=mask)
+                frames.append(items(open_, scorer, (acting,), arm, share))
+        context.advance(self.passes)
+        with atomic_file(folder / ITEMS_FILE) as partial:
+            pl.concat(frames).write_parquet(partial)
+
+
+def items(open_: Session, scorer: Scorer, acting: tuple[Intervention, ...], arm: str, dose: float) -> pl.DataFrame:
+    """The items of the bench under some interventions, with the columns that are kept."""
+    scored = open_.bench.items(scorer.score(acting))
+    margin = [_margin(*row) for row in scored.select("log_prob", "options").iter_rows()]
+    kept = scored.with_columns(pl.Series("margin", margin, dtype=pl.Float64)).select(KEPT)
+    return kept.select(pl.lit(arm).alias("arm"), pl.lit(dose).alias("dose"), pl.all())
+
+
+def _margin(log_prob: float, options: list[float] | None) -> float:
+    """The log-probability of the gold answer among the options; where there are none, of the answer itself."""
+    return log_prob if options is None else float(log_prob - np.logaddexp.reduce(options))
+
+
+def _anywhere(space: Space) -> Intervention:
+    """Noise in every dimension: as an intervention it begins where any other of the site begins."""
+    return Intervention(site=space.site, edit=Noise(seed=0, rms=space.rms))
+
+
+def typical_tokens(
+    scorer: Scorer, space: Space, cluster: str, share: float, candidates: Bool[Tensor, "row position"]
+) -> Bool[Tensor, "row position"]:
+    """The share of the candidate tokens that is most typical of a cluster, at least one."""
+    scores = torch.full(candidates.shape, -torch.inf, dtype=torch.float64)
+    for view in scorer.views():
+        assert view.states is not None
+        states = view.states.float().flatten(0, 1).numpy()
+        values = torch.from_numpy(space.typicality(states)[:, space.index(cluster)])
+        scores[view.rows, : view.input_ids.shape[1]] = values.view(view.input_ids.shape)
+    scores[~candidates] = -torch.inf
+    wanted = max(1, round(share * int(candidates.sum())))
+    chosen = torch.zeros(candidates.numel(), dtype=torch.bool)
+    chosen[scores.flatten().argsort(descending=True, stable=True)[:wanted]] = True
+    return chosen.view(candidates.shape) & candidates
+
+
+def random_mask(candidates: Bool[Tensor, "row position"], count: int, *, seed: int) -> Bool[Tensor, "row position"]:
+    """As many random tokens among the candidates."""
+    places = candidates.flatten().nonzero()[:, 0]
+    drawn = places[torch.randperm(len(places), generator=torch.Generator().manual_seed(seed))[:count]]
+    chosen = torch.zeros(candidates.numel(), dtype=torch.bool)
+    chosen[drawn] = True
+    return chosen.view(candidates.shape)

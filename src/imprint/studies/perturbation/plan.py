@@ -1,0 +1,168 @@
+"""All steps of a perturbation study, laid out before anything runs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from imprint.capabilities import EvaluateModel
+from imprint.corpus import FileCorpus
+from imprint.corpus.clusters import CharacteriseClusters, ClusterDocuments, CorpusSample, ValidationSheet
+from imprint.models import ImportedModel
+from imprint.runs import Step
+from imprint.studies.perturbation.config import Family, PerturbationStudy
+from imprint.studies.perturbation.distances import TaskDistances
+from imprint.studies.perturbation.passages import ClusterPassages
+from imprint.studies.perturbation.perturbed import PerturbedItems, PerturbedTokens
+from imprint.studies.perturbation.space import ClusterSpace
+from imprint.studies.perturbation.validation import CheckedPerturbation
+
+LAYER_FAMILY: Family = "ablation"
+"""The family that is repeated at other layers."""
+TEXT_FAMILIES: tuple[Family, ...] = ("ablation", "noise", "shift", "erasure")
+"""Families that are defined on plain text, where there is no gold answer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Groundwork:
+    """What everything else builds on: text, clusters, model, items."""
+
+    corpus: CorpusSample
+    clustering: ClusterDocuments
+    characters: CharacteriseClusters
+    sheet: ValidationSheet
+    model: ImportedModel
+    passages: ClusterPassages
+    evaluation: EvaluateModel
+    space: ClusterSpace
+    layers: tuple[ClusterSpace, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Perturbations:
+    """Every perturbed evaluation and every check, once the clusters have names."""
+
+    items: dict[tuple[str, Family], PerturbedItems]
+    everything: PerturbedItems | None
+    """Noise in all dimensions of all tokens."""
+    layers: dict[tuple[str, str], PerturbedItems]
+    """By site and cluster."""
+    shares: dict[str, PerturbedTokens]
+    checks: dict[tuple[str, Family], CheckedPerturbation]
+    distances: TaskDistances | None
+
+    @property
+    def scored(self) -> list[PerturbedItems | PerturbedTokens]:
+        """All steps that score items."""
+        whole = [] if self.everything is None else [self.everything]
+        return [*self.items.values(), *whole, *self.layers.values(), *self.shares.values()]
+
+
+def groundwork(study: PerturbationStudy) -> Groundwork:
+    """The steps before any perturbation; files and folders that are missing raise `ConfigError` or `CorpusError`."""
+    text, seed = study.clusters, study.clusters.seed
+    files: Step = FileCorpus(paths=text.paths, text_key=text.text_key, domain_key=text.domain_key)
+    corpus = CorpusSample(corpus=files, per_domain=text.most_documents, seed=seed)
+    clustering = ClusterDocuments(corpus=corpus, method=text.method)
+    named = study.model
+    model = ImportedModel.of(named.name, revision=named.revision, gguf_file=named.gguf_file, dtype=named.dtype)
+    passages = ClusterPassages(
+        corpus=corpus, clustering=clustering, model=model, documents=text.documents, tokens=text.tokens, seed=seed
+    )
+    asked = study.abilities
+    return Groundwork(
+        corpus=corpus,
+        clustering=clustering,
+        characters=CharacteriseClusters(corpus=corpus, clusters=clustering, seed=seed),
+        sheet=ValidationSheet(corpus=corpus, clusters=clustering),
+        model=model,
+        passages=passages,
+        evaluation=EvaluateModel.of(
+            model,
+            list(asked.suites),
+            Path(asked.data),
+            limit=asked.items,
+            fewshot=asked.fewshot,
+            seed=asked.seed,
+            generate=False,
+        ),
+        space=_space(study, passages, model, study.perturbations.site),
+        layers=tuple(_space(study, passages, model, site) for site in study.perturbations.layers),
+    )
+
+
+def _space(study: PerturbationStudy, passages: ClusterPassages, model: ImportedModel, site: str) -> ClusterSpace:
+    chosen = study.perturbations
+    return ClusterSpace(
+        passages=passages,
+        model=model,
+        site=site,
+        dimensions=chosen.dimensions,
+        rank=chosen.rank,
+        direction=chosen.direction,
+        seed=chosen.seed,
+    )
+
+
+def perturbations(study: PerturbationStudy, ground: Groundwork, clusters: tuple[str, ...]) -> Perturbations:
+    """The steps for clusters of these names."""
+    chosen = study.perturbations
+    checked = [family for family in chosen.families if family in TEXT_FAMILIES]
+    distances = TaskDistances(evaluation=ground.evaluation, space=ground.space, seed=chosen.seed)
+    return Perturbations(
+        items={
+            (cluster, family): _items(study, ground, ground.space, cluster, family, chosen.doses_of(family))
+            for cluster in clusters
+            for family in chosen.families
+        },
+        everything=_items(study, ground, ground.space, None, "noise", chosen.doses_of("noise"))
+        if chosen.global_noise
+        else None,
+        layers={
+            (space.site, cluster): _items(
+                study, ground, space, cluster, LAYER_FAMILY, chosen.doses_of(LAYER_FAMILY)[-1:]
+            )
+            for space in ground.layers
+            for cluster in clusters
+        },
+        shares={
+            cluster: PerturbedTokens(
+                evaluation=ground.evaluation,
+                space=ground.space,
+                cluster=cluster,
+                shares=chosen.token_shares,
+                seed=chosen.seed,
+            )
+            for cluster in (clusters if chosen.token_shares else ())
+        },
+        checks={
+            (cluster, family): CheckedPerturbation(
+                passages=ground.passages,
+                space=ground.space,
+                model=ground.model,
+                cluster=cluster,
+                family=family,
+                dose=chosen.doses_of(family)[-1],
+                seed=chosen.seed,
+            )
+            for cluster in clusters
+            for family in checked
+        },
+        distances=distances if chosen.on_stream else None,
+    )
+
+
+def _items(
+    study: PerturbationStudy,
+    ground: Groundwork,
+    space: ClusterSpace,
+    cluster: str | None,
+    family: Family,
+    doses: tuple[float, ...],
+) -> PerturbedItems:
+    return PerturbedItems(
+        evaluation=ground.evaluation,
+        space=space,
+        cluster=cluster,
+        family=family,
+        doses=doses,
+        seed=study.perturbations.seed,
+    )
