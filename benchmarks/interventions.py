@@ -73,6 +73,14 @@ def zeroed(dims: torch.Tensor) -> Callable:
     return hook
 
 
+def agreement(work: Work) -> dict[str, float]:
+    """The largest difference of logits from the naive ones, beside the largest between two variants."""
+    naive_logits = work["naive"]()
+    spread = naive_logits.amax(0) - naive_logits.amin(0)
+    difference = (naive_logits - work["sweep"]()).abs()
+    return {"max_difference": float(difference.max()), "max_effect": float(spread.max())}
+
+
 def many_interventions(rounds: int) -> dict[str, float]:
     """64 ablations of the residual stream in the middle of 12 layers."""
     model = gpt2(layers=12, width=384, heads=6, vocabulary=8192)
@@ -86,9 +94,9 @@ def many_interventions(rounds: int) -> dict[str, float]:
         "naive": lambda: torch.stack([naive(model, batch, zeroed(dims), 5) for dims in groups]),
         "sweep": lambda: torch.stack(list(sweep(model, batch, variants).values())),
     }
-    difference = float((work["naive"]() - work["sweep"]()).abs().max())
+    compared = agreement(work)
     seconds = rounds_of(work, rounds)
-    return {"ratio": seconds["sweep"] / seconds["naive"], "max_difference": difference, "naive_cpu_s": seconds["naive"]}
+    return {"ratio": seconds["sweep"] / seconds["naive"], **compared, "naive_cpu_s": seconds["naive"]}
 
 
 def doses(rounds: int) -> dict[str, float]:
@@ -167,7 +175,7 @@ def generation(rounds: int) -> dict[str, float]:
             return plain()
 
     same = float((hooks() == steered()).double().mean())
-    seconds = rounds_of({"plain": plain, "hooks": hooks, "steered": steered}, 2 * rounds)
+    seconds = rounds_of({"plain": plain, "hooks": hooks, "steered": steered}, 5 * rounds)
     return {
         "ratio": seconds["steered"] / seconds["plain"],
         "bare_hooks_ratio": seconds["hooks"] / seconds["plain"],

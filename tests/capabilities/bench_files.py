@@ -98,9 +98,17 @@ def write_data(folder):
     write(folder, "balanced_copa/balanced-copa-dev-all.xml", copa_xml(10))
     write(folder, "mmlu/test/anatomy_test.csv", MMLU)
     write(folder, "mmlu/dev/anatomy_dev.csv", MMLU + "More?,a,b,c,d,0\nMore?,a,b,c,d,1\nMore?,a,b,c,d,2\n")
-    write(folder, "ethics/commonsense/cm_test.csv", "label,input,is_short,edited\n0,I smiled.,True,False\n1,I hit.,True,False\n")
-    write(folder, "ethics/virtue/virtue_test.csv", "label,scenario\n1,Al gave all. [SEP] kind\n0,Al gave all. [SEP] mean\n")
-    write(folder, "ethics/utilitarianism/util_test.csv", "I won a prize.,I lost.\n\"I ate, well.\",I starved.\n")
+    write(
+        folder,
+        "ethics/commonsense/cm_test.csv",
+        "label,input,is_short,edited\n0,I smiled.,True,False\n1,I hit.,True,False\n",
+    )
+    write(
+        folder,
+        "ethics/virtue/virtue_test.csv",
+        "label,scenario\n1,Al gave all. [SEP] kind\n0,Al gave all. [SEP] mean\n",
+    )
+    write(folder, "ethics/utilitarianism/util_test.csv", 'I won a prize.,I lost.\n"I ate, well.",I starved.\n')
     archive(folder / "blimp/blimp_data.tar.xz", {"data/causative.jsonl": BLIMP, "data/README": "no"})
     archive(
         folder / "bigbench/bigbench_selected.tar.xz", {"bigbench/benchmark_tasks/sums/one/task.json": json.dumps(SUMS)}

@@ -30,7 +30,7 @@ def test_tables(tmp_path):
         "question": "Two, and two?", "choices": ["3", "4", "5", "6"], "answer": 1
     }  # fmt: skip
     assert formats.read_sst2(write(tmp_path, "b.tsv", "a fine\tday\t1\n")) == [{"sentence": "a fine\tday", "label": 1}]
-    rte = "sentence1\tsentence2\tlabel\tidx\nHe \"said\" so.\tSo.\t0\t7\n"
+    rte = 'sentence1\tsentence2\tlabel\tidx\nHe "said" so.\tSo.\t0\t7\n'
     assert formats.read_rte(write(tmp_path, "c.tsv", rte))[0]["sentence1"] == 'He "said" so.'
     virtue = write(tmp_path, "d.csv", "label,scenario\n1,Al gave all. [SEP] kind\n")
     assert formats.read_ethics(virtue) == [{"label": 1, "scenario": "Al gave all.", "trait": "kind"}]

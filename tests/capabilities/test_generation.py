@@ -2,6 +2,7 @@ import pytest
 import torch
 from bench_files import TOKENIZER, tiny_llama
 from tiny_families import tiny
+from transformers import T5Config, T5ForConditionalGeneration
 
 from imprint.capabilities import Decoding, continuations
 from imprint.errors import ConfigError, ContextTooLong, ModelError
@@ -33,7 +34,7 @@ def test_a_stop_text_ends_a_continuation_and_is_cut_off():
     stop = whole[5]
     steps = []
     handle = model.get_output_embeddings().register_forward_hook(lambda *_: steps.append(1))
-    cut = continuations(model, TOKENIZER, PROMPTS[:1], Decoding(max_new_tokens=12, until=(stop, "never"))) [0]
+    cut = continuations(model, TOKENIZER, PROMPTS[:1], Decoding(max_new_tokens=12, until=(stop, "never")))[0]
     handle.remove()
     assert cut == whole[: whole.index(stop)]
     assert len(steps) == whole.index(stop) + 1
@@ -70,9 +71,15 @@ def test_sampling_repeats_by_its_seed_and_leaves_the_global_state():
 
 
 def test_an_encoder_decoder_answers_without_its_prompt():
-    model = tiny("t5").float()
-    model.resize_token_embeddings(256)
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 256, "d_model": 16, "d_kv": 4, "d_ff": 16, "num_heads": 2, "num_layers": 2}
+    model = T5ForConditionalGeneration(T5Config(**sizes, decoder_start_token_id=0, pad_token_id=0)).eval()
     found = continuations(model, TOKENIZER, ["abc", "defgh"], Decoding(max_new_tokens=3))
+    with torch.no_grad():
+        first = (
+            model(input_ids=torch.tensor([list(b"abc")]), decoder_input_ids=torch.tensor([[0]])).logits.argmax().item()
+        )
+    assert found[0].startswith(TOKENIZER.decode([first], skip_special_tokens=True))
     assert len(found) == 2
 
 

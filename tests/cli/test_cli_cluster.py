@@ -151,7 +151,7 @@ def test_tokens_by_dbscan(imprint, corpus, model, tmp_path):
         (("--method", "dbscan", "--model", "m", "--layer", 1, "--eps", "nan"), "--eps nan is no distance"),
         (("--method", "dbscan", "--model", "nowhere/at-all", "--layer", 1), "nowhere/at-all"),
         (("--method", "kmeans",), 'Invalid value "kmeans" for --method'),
-        (("--sample", 0), 'Invalid value "0" for --sample. Must be > 0.'),
+        (("--sample", 0), 'Invalid value "0.0" for --sample. Must be > 0.'),
         (("--labels", "a", "--labels", "A"), "a label occurs twice in a, A"),
         (("--text-key", "body"), "has no key 'body'"),
     ],
@@ -171,7 +171,10 @@ def test_an_empty_encoder_folder(imprint, corpus, tmp_path):
     assert "has no config.json with model.safetensors" in answer.complaint()
 
 
-@pytest.mark.parametrize(("layer", "message"), [("7", "L7"), ("L0.nonsense", "nonsense"), ("-1", "-1")])
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [("7", "Layer 7 was asked, but the model has layers 0 to 1"), ("L0.nonsense", "nonsense"), ("-1", "-1")],
+)
 def test_a_site_that_the_model_does_not_have(imprint, corpus, model, tmp_path, layer, message):
     options = (
         "--method",

@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
@@ -151,7 +153,10 @@ def test_the_erasure_holds_inside_a_running_model():
     labels = (kwargs["input_ids"].numpy() % 3).ravel()
 
     def states(*interventions):
-        with record(model, ["L1.resid_pre"]) as seen, intervene(model, list(interventions)):
+        with (
+            record(model, ["L1.resid_pre"]) as seen,
+            intervene(model, interventions) if interventions else nullcontext(),
+        ):
             logits(model, kwargs)
         return seen["L1.resid_pre"].reshape(-1, 24).numpy()
 

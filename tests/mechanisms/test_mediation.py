@@ -8,16 +8,19 @@ from imprint.capabilities import repeat_probe
 from imprint.errors import ConfigError, InterventionNeverFired
 from imprint.mechanisms import (
     Mediator,
+    Outcomes,
     Place,
     copy_pairs,
     head_mediators,
     mediate,
     mediation,
     neuron_mediators,
+    outcome,
+    place_of,
     potential_outcomes,
     vig_ratios,
 )
-from imprint.models import induction_transformer
+from imprint.models import Anatomy, induction_transformer
 
 
 def linear_outcomes(net):
@@ -48,8 +51,18 @@ def test_a_product_is_interaction_and_makes_noising_differ_from_denoising():
 def test_the_ratio_form_of_vig():
     outcomes = linear_outcomes(LinearNet())
     ratios = vig_ratios(outcomes)
-    assert ratios["total"] == pytest.approx(np.e**2 - 1)
-    assert ratios["direct"] == ratios["indirect"] == pytest.approx(np.e - 1)
+    assert ratios["total"].estimate == pytest.approx(np.e**2 - 1)
+    assert ratios["direct"].estimate == ratios["indirect"].estimate == pytest.approx(np.e - 1)
+
+
+def test_items_of_one_sequence_are_averaged_first():
+    values = np.arange(6.0)
+    outcomes = Outcomes(clean=values, corrupted=-values, noised=values / 2, denoised=values**2)
+    found = outcomes.averaged(np.array([7, 3, 7, 3, 7, 3]))
+    assert found.clean.tolist() == [3.0, 2.0]
+    assert found.denoised.tolist() == [35 / 3, 20 / 3]
+    assert mediation("M", found).total.n == 2
+    assert mediation("M", found).total.estimate == mediation("M", outcomes).total.estimate
 
 
 # In transformers
@@ -66,6 +79,26 @@ def test_whole_streams_mediate_everything_in_every_family(name):
         np.testing.assert_allclose(outcomes.denoised, outcomes.clean, atol=1e-9)
         np.testing.assert_allclose(outcomes.noised, outcomes.corrupted, atol=1e-9)
     assert np.abs(outcomes.clean - outcomes.corrupted).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_starting_at_the_mediators_layer_changes_no_outcome(name):
+    model, pairs = tiny(name), random_pairs(name)
+    stack = "decoder." if name == "t5" else ""
+    sites = [stack + site for site in ("L0.H1", "L0.resid_post", "L1.resid_pre", "L1.neurons", "embed")]
+    places = {site: place_of(Anatomy(model), Mediator(site=site)) for site in sites}
+    whole = potential_outcomes(model, places, lambda arm: outcome(model, pairs, arm))
+    for site, skipped in mediate(model, pairs, sites).items():
+        np.testing.assert_allclose(skipped.noised, whole[site].noised, atol=1e-6)
+        np.testing.assert_allclose(skipped.denoised, whole[site].denoised, atol=1e-6)
+
+
+def test_blocks_below_the_mediator_run_once():
+    model, pairs, passes = tiny("gpt2"), random_pairs("gpt2"), []
+    handle = model.transformer.h[0].mlp.register_forward_hook(lambda *_: passes.append(1))
+    mediate(model, pairs, [f"L1.H{head}" for head in range(4)])
+    handle.remove()
+    assert len(passes) == 4  # two arms read, two arms kept; none of the eight patched runs
 
 
 @pytest.mark.parametrize("name", ["gpt2", "llama", "bert"])
@@ -101,7 +134,9 @@ def test_neurons_of_the_mlp():
 def test_copying_passes_through_the_induction_head():
     model = induction_transformer()
     pairs = copy_pairs(repeat_probe(range(1, 50), period=8, rows=4, seed=0, bos=0))
-    found = {name: mediation(name, each) for name, each in mediate(model, pairs, head_mediators(model)).items()}
+    measured = mediate(model, pairs, head_mediators(model))
+    found = {name: mediation(name, each.averaged(pairs.group.numpy())) for name, each in measured.items()}
+    assert found["L1.H0"].total.n == 4
     assert found["L1.H0"].share_restored == pytest.approx(1.0)
     assert found["L1.H0"].share_lost == pytest.approx(1.0)
     for silent in ("L0.H1", "L1.H1"):

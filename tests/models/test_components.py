@@ -40,6 +40,7 @@ def logits_without(model, head, roles, kwargs):
         "L3.H5",
         "L0.H0",
         "L12.mlp",
+        "L3.neurons",
         "L3.resid_post",
         "L3.resid_pre",
         "L3.z",

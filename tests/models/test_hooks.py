@@ -2,9 +2,9 @@ import pytest
 import torch
 from tiny_families import CAUSAL, EVERY, attentions, inputs, logits, tiny
 
-from imprint.errors import ConfigError, ContextTooLong, InterventionNeverFired, ModelError
+from imprint.errors import ComponentNotFound, ConfigError, ContextTooLong, InterventionNeverFired, ModelError
 from imprint.models.components import Anatomy
-from imprint.models.hooks import ablate_heads, attention_patterns, eager_attention, head_means, hooked, record
+from imprint.models.hooks import ablate_heads, attention_patterns, eager_attention, head_means, hooked, place, record
 
 
 def stacks(name):
@@ -157,6 +157,28 @@ def test_z_is_the_input_of_the_out_projection(name):
         with torch.no_grad():
             out = anatomy.out_projection(1, stack, cross=cross)(z)
         assert torch.equal(out, states[f"{prefix}.attn"])
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_neurons_are_the_input_of_the_down_projection(name):
+    model, anatomy = tiny(name), Anatomy(tiny(name))
+    for stack in stacks(name):
+        site = f"{stack}.L1.".lstrip(".")
+        with record(model, [f"{site}neurons", f"{site}mlp"]) as states:
+            logits(model, inputs(name))
+        assert states[f"{site}neurons"].shape[-1] == anatomy.width(f"{site}neurons") != anatomy.d_model
+        with torch.no_grad():
+            out = Anatomy(model).down_projection(1, stack)(states[f"{site}neurons"])
+        torch.testing.assert_close(out, states[f"{site}mlp"], rtol=0, atol=1e-12)
+        assert anatomy.width(f"{site}H0") * 4 == anatomy.width(f"{site}z")
+
+
+def test_a_pattern_cannot_be_edited_and_has_no_width():
+    anatomy = Anatomy(tiny("gpt2"))
+    with pytest.raises(ComponentNotFound, match=r"edit L0\.z"):
+        place(anatomy, anatomy.find("L0.pattern"))
+    with pytest.raises(ComponentNotFound, match="no width"):
+        anatomy.width("L0.pattern")
 
 
 def test_the_last_residual_is_before_the_final_norm():

@@ -5,7 +5,7 @@ import pytest
 
 from imprint.errors import InputError, SelfCheckFailed
 from imprint.stats import Effect, Undefined, ais, corrected_ais, exact_mcnemar, impact, impacts, random_flip_null
-from imprint.stats.impact import item_weights
+from imprint.stats.item_weights import item_weights
 
 
 def answers(right, items):

@@ -15,7 +15,7 @@ Measures
 """
 
 from imprint.capabilities import icl
-from imprint.capabilities.abilities import AbilityItems, ability_items
+from imprint.capabilities.abilities import AbilityItems, ability_answers, ability_items, ability_panel
 from imprint.capabilities.alphabet import ordinary_tokens
 from imprint.capabilities.bench import Bench, prepare
 from imprint.capabilities.confidence import (
@@ -70,7 +70,9 @@ __all__ = [
     "Scorer",
     "Suite",
     "SuiteSummary",
+    "ability_answers",
     "ability_items",
+    "ability_panel",
     "brier",
     "calibration_error",
     "continuations",

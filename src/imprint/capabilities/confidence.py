@@ -1,5 +1,6 @@
 """Confidence against correctness: calibration error by two binnings, what binning alone would give, Brier, reliability."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +13,7 @@ from imprint.stats import Effect, bootstrap_mean
 
 Binning = Literal["width", "mass"]
 _DRAWS = 1000
+_AT_ONCE = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,18 +63,19 @@ def calibration_error(
     """
     _check(confidence, correct)
     generator = np.random.default_rng(seed)
-    seen = _error(confidence, correct, bins, binning)
-    null = np.array([_error(confidence, _calibrated(confidence, generator), bins, binning) for _ in range(_DRAWS)])
-    drawn = generator.integers(0, len(correct), (_DRAWS, len(correct)))
-    boot = np.array([_error(confidence[rows], correct[rows], bins, binning) for rows in drawn])
+    place = np.eye(bins)[_bins(confidence, bins, binning)]
+    (seen,) = _errors((correct - confidence)[None], place)
+    null = _drawn(lambda rows: (generator.random((rows, len(correct))) < confidence) - confidence, place)
+    even = np.full(len(correct), 1.0 / len(correct))
+    boot = _drawn(lambda rows: generator.multinomial(len(correct), even, rows) * (correct - confidence), place)
     low, high = np.quantile(boot - boot.mean() + seen, [0.025, 0.975])
     floor = float(null.mean())
 
     def effect(shift: float, metric: str, control: str, least: float) -> Effect:
         return Effect(
-            estimate=seen - shift,
-            low=min(max(float(low) - shift, least), seen - shift),
-            high=max(float(high) - shift, seen - shift),
+            estimate=float(seen) - shift,
+            low=min(max(float(low) - shift, least), float(seen) - shift),
+            high=max(float(high) - shift, float(seen) - shift),
             n=len(correct),
             unit="item",
             control=control,
@@ -88,14 +91,13 @@ def calibration_error(
     )
 
 
-def _calibrated(confidence: np.ndarray, generator: np.random.Generator) -> Float64[np.ndarray, " item"]:
-    return (generator.random(len(confidence)) < confidence).astype(np.float64)
+def _drawn(gaps: Callable[[int], np.ndarray], place: np.ndarray) -> Float64[np.ndarray, " draw"]:
+    """The error of many draws of (correct - confidence), a hundred at a time; the bins stay those of the sample."""
+    return np.concatenate([_errors(gaps(_AT_ONCE), place) for _ in range(_DRAWS // _AT_ONCE)])
 
 
-def _error(confidence: np.ndarray, correct: np.ndarray, bins: int, binning: Binning) -> float:
-    place = _bins(confidence, bins, binning)
-    gaps = np.bincount(place, weights=correct - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(correct))
+def _errors(gaps: np.ndarray, place: np.ndarray) -> Float64[np.ndarray, " draw"]:
+    return np.asarray(np.abs(gaps @ place).sum(1) / len(place), dtype=np.float64)
 
 
 def _bins(confidence: np.ndarray, bins: int, binning: Binning) -> Int[np.ndarray, " item"]:

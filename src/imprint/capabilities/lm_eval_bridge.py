@@ -67,16 +67,18 @@ def _fill(config: dict[str, Any], splits: Splits, shots: int | None, name: str) 
     for role in ("training_split", "validation_split", "test_split"):
         if config.get(role) not in splits:
             config[role] = None
-    if config.get("num_fewshot") and not _has_shots(config, splits):
-        raise ConfigError(f"{name}: {config['num_fewshot']} shots were asked but its data has none; use --fewshot 0.")
+    wanted, there = config.get("num_fewshot") or 0, _shots_there(config, splits)
+    if wanted > there:
+        raise ConfigError(f"{name}: {wanted} shots were asked but its data has {there}; use --fewshot {there}.")
     config["metric_list"] = [_spelled_out(metric) for metric in config["metric_list"]]
     config["custom_dataset"] = lambda **_: _datasets(splits)
 
 
-def _has_shots(config: Mapping[str, Any], splits: Splits) -> bool:
+def _shots_there(config: Mapping[str, Any], splits: Splits) -> int:
+    """How many worked examples there are to draw shots from."""
     samples = (config.get("fewshot_config") or {}).get("samples")
     split = config.get("fewshot_split") or config.get("training_split")
-    return bool(samples) or bool(splits.get(split or "", []))
+    return len(samples or splits.get(split or "", []))
 
 
 def _spelled_out(metric: Mapping[str, Any]) -> dict[str, Any]:

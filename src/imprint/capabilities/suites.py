@@ -74,9 +74,7 @@ def task_sources(suite: Suite, data: Path) -> list[TaskSource]:
         raise ConfigError(f"{folder}: no such folder; suite '{suite.name}' reads it, so give its parent with --data.")
     sources = suite.tasks(folder)
     if not sources:
-        raise ConfigError(
-            f"{folder}: no file of suite '{suite.name}'; the folder is there but holds none of its tasks."
-        )
+        raise ConfigError(f"{folder}: there is no task of suite '{suite.name}'; check the folder's files and the name.")
     return sources
 
 
@@ -139,7 +137,7 @@ def _copa(folder: Path) -> list[TaskSource]:
     def load() -> Splits:
         rows = formats.read_copa(folder / "balanced-copa-dev-all.xml")
         numbers = sorted({row["group"] for row in rows})
-        held = set(numbers[-max(1, len(numbers) // 10) :])
+        held = set(numbers[-max(2, len(numbers) // 10) :])
         shots = [row for row in rows if row["group"] in held]
         return {"train": shots, "validation": [row for row in rows if row["group"] not in held]}
 

@@ -22,8 +22,15 @@ app.command("imprint.cli.demo:demo", help="The whole story on real text found on
 app.command("imprint.cli.run:run", help="Run a study file; the same command resumes it after any crash.")
 app.command("imprint.cli.train:train", help="Train the untouched runs of a study and say when the mechanism emerged.")
 app.command("imprint.cli.cluster:cluster", name="cluster", help="Divide a corpus into clusters and describe each.")
-app.command("imprint.cli.locate:locate", help="Find previous-token and induction heads of any Hugging Face model.")
+app.command(
+    "imprint.cli.locate:locate",
+    help="Induction heads, or what belongs to each cluster of text, in any model.",
+)
 app.command("imprint.cli.evaluate:evaluate", help="Benchmark suites on any Hugging Face model, item by item.")
+app.command(
+    "imprint.cli.perturb:perturb",
+    help="What perturbing each cluster's representation does to abilities, beside controls.",
+)
 app.command("imprint.cli.attribute:attribute", help="Influence of documents on one head of any Hugging Face model.")
 app.command(
     "imprint.cli.retrain:retrain", help="Train a study again without (or with more of) documents that you name."

@@ -23,7 +23,7 @@ from imprint.models.token_clusters import (
 from imprint.runs import Step, Store, read_json
 
 _QUALITY_FILE = "quality.json"
-_WORDS = 8
+_WORDS = 6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -34,17 +34,23 @@ Result = MechanismResult | PerturbationResult
 def conduct(study: Study, out: Path, *, processes: int | None, as_json: bool) -> Result:
     """Run a study of any kind into a folder, write report and evidence, and tell the answer."""
     result = _run(study, out, LocalExecutor(workers=processes or workers()), TerminalReporter())
+    page = conclude(result, out)
+    if as_json:
+        print_json(evidence(result))
+    else:
+        print_lines([*load_report_data(out / "report.json").answer_lines, f"Report: {page}"])
+    return result
+
+
+def conclude(result: Result, out: Path) -> Path:
+    """Write the report and the evidence of a finished study; the path of the page."""
     command = shlex.join(["imprint", *sys.argv[1:]])
     data = _report(result, command, datetime.now(UTC).isoformat(timespec="seconds"))
     save_report_data(data, out / "report.json")
     shown = load_report_data(out / "report.json")  # as read back, so that `imprint report` gives the same bytes
     page = write_report(shown, out)
     write_evidence(result, out, command=command)
-    if as_json:
-        print_json(evidence(result))
-    else:
-        print_lines([*data.answer_lines, f"Report: {page}"])
-    return result
+    return page
 
 
 def _run(study: Study, out: Path, executor: LocalExecutor, reporter: TerminalReporter) -> Result:

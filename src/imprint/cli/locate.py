@@ -1,4 +1,4 @@
-"""`imprint locate MODEL`: previous-token and induction heads of any Hugging Face causal model."""
+"""`imprint locate MODEL`: induction heads, or with `--corpus` what belongs to each cluster of text, in any model."""
 
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,17 @@ def locate(
     ablate: Count = 12,
     seed: int = 0,
     top: Count = 12,
+    corpus: list[Path] | None = None,
+    site: str = "",
+    domain_key: str | None = None,
+    dimensions: Count = 32,
     out: Path | None = None,
     json: bool = False,
 ) -> None:
     """Find previous-token and induction heads, each against its null, with copying behaviour and the effect of ablation.
+
+    With --corpus and --site: find instead the dimensions and the direction that belong to each cluster of text at a site,
+    with a linear probe and its control task.
 
     Args:
         model: A hub name, the folder of a saved model, or a .gguf file.
@@ -37,9 +44,19 @@ def locate(
         ablate: How many heads to ablate: those with the highest scores.
         seed: Seed of the random sequences.
         top: How many heads of each kind to show.
-        out: Folder for `location.json` with every head.
+        corpus: Text files, JSONL files or folders; each file's or folder's name is a cluster.
+        site: Address of the states in which clusters are located, such as L20.resid_post.
+        domain_key: Key of the cluster in JSONL; by default the file's or folder's name.
+        dimensions: Most dimensions that belong to a cluster.
+        out: Folder for `location.json` with every head (or `clusters.json`, and a store that the same command reads again).
         json: Print every head as JSON and nothing else.
     """
+    if corpus is not None or site:
+        from imprint.cli.locate_clusters import locate_clusters
+
+        named = {"name": model, "revision": revision, "gguf_file": gguf_file, "dtype": dtype}
+        text = {"paths": corpus or (), "domain_key": domain_key, "seed": seed}
+        return locate_clusters(named, text, site, dimensions, out, json=json)
     from imprint.capabilities import ordinary_tokens, random_period_probes
     from imprint.mechanisms import locate as find_heads
     from imprint.models import check_context, family_of, load_model, load_tokenizer

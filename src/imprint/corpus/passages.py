@@ -8,8 +8,10 @@ from imprint.corpus.documents import Corpus, Document
 from imprint.errors import ConfigError, CorpusError
 
 
-def passages(corpus: Corpus, *, most_bytes: int, per_domain: int, seed: int) -> Corpus:
+def passages(corpus: Corpus, *, most_bytes: int, per_domain: int, seed: int, at_least: int | None = None) -> Corpus:
     """`per_domain` random passages of every domain, consecutive pieces of at most `most_bytes` bytes of UTF-8.
+
+    With `at_least`, a domain that has fewer gives all it has, down to that many.
 
     Ids are `<document id>#<character offset>`. Only the last piece of a document is shorter; a piece of which less than
     a third of `most_bytes` is left without the white space around it is dropped.
@@ -23,9 +25,10 @@ def passages(corpus: Corpus, *, most_bytes: int, per_domain: int, seed: int) -> 
     chosen: list[Document] = []
     for number, (domain, documents) in enumerate(corpus.by_domain().items()):
         pieces = [piece for document in documents for piece in _cut(document, most_bytes)]
-        if len(pieces) < per_domain:
+        wanted = per_domain if at_least is None else min(per_domain, at_least)
+        if len(pieces) < wanted:
             raise CorpusError(
-                f"domain '{domain}' gives {len(pieces)} passages of {most_bytes} bytes but {per_domain} are asked for;"
+                f"domain '{domain}' gives {len(pieces)} passages of {most_bytes} bytes but {wanted} are asked for;"
                 " collect more text or ask for fewer passages"
             )
         order = np.random.default_rng([seed, number]).permutation(len(pieces))[:per_domain]

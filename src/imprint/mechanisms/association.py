@@ -12,6 +12,7 @@ from scipy import stats
 from imprint.errors import ConfigError, CorpusError
 from imprint.mechanisms.moments import blocks
 from imprint.stats import Effect, benjamini_hochberg
+from imprint.stats.samples import require_sample
 
 Test = Literal["welch", "mann-whitney"]
 Tail = Literal["both", "high", "low"]
@@ -86,6 +87,7 @@ def associate(
         raise ConfigError(f"{len(labelled)} names do not fit {count} clusters: give one name per cluster.")
     inside = _indicator(labels, count)
     _check_sizes(inside, labelled, minimum)
+    require_sample(values, name="the activations")
     columns = [
         _compare(np.asarray(values[:, start : start + _DIMS_AT_ONCE]), inside, test)
         for start in range(0, values.shape[1], _DIMS_AT_ONCE)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -35,6 +35,8 @@ class PairedPrompts:
     """Where the logits are read."""
     attention_mask: Int[Tensor, "item seq"] | None = None
     """Of both prompts: they are aligned, so they are padded alike."""
+    group: Int[Tensor, "item"] | None = None
+    """Items of one group (questions about one sequence) are not independent: average over them before testing."""
     decoder: Int[Tensor, "item target"] | None = None
     """Decoder input of an encoder-decoder model, the same in both arms."""
 
@@ -75,6 +77,7 @@ class PairedPrompts:
                 answer=self.answer[items],
                 foil=self.foil[items],
                 position=self.position[items],
+                group=None if self.group is None else self.group[items],
                 attention_mask=None if self.attention_mask is None else self.attention_mask[items],
                 decoder=None if self.decoder is None else self.decoder[items],
             )
@@ -99,6 +102,13 @@ def answer_log_prob(logits: Float[Tensor, "item vocabulary"], pairs: PairedPromp
     return log_probs_of(logits, pairs.answer)
 
 
+def forward_arguments(model: PreTrainedModel, pairs: PairedPrompts, arm: Arm) -> dict[str, Tensor | bool]:
+    """Keyword arguments of the forward pass of one arm, on the model's device and without a cache."""
+    inputs: dict[str, Tensor | bool] = {name: part.to(model.device) for name, part in pairs.inputs(arm).items()}
+    masked = family_of(model.config.model_type).objective == "masked"
+    return inputs if masked else {**inputs, "use_cache": False}
+
+
 def outcome(
     model: PreTrainedModel, pairs: PairedPrompts, arm: Arm, metric: Metric = logit_difference
 ) -> Float[Tensor, "item"]:
@@ -108,13 +118,13 @@ def outcome(
         ContextTooLong: the prompts do not fit into the model's context.
     """
     check_context(model, pairs.clean.shape[1])
-    cache = {} if family_of(model.config.model_type).objective == "masked" else {"use_cache": False}
-    logits = model(**pairs.inputs(arm), **cache).logits
-    return metric(logits[torch.arange(len(pairs)), pairs.position], pairs)
+    logits = model(**forward_arguments(model, pairs, arm)).logits
+    read = logits[torch.arange(len(pairs)), pairs.position.to(logits.device)]
+    return metric(read.to(pairs.answer.device), pairs)
 
 
 def copy_pairs(probe: RepeatProbe) -> PairedPrompts:
-    """Repeated random sequences as pairs, one item a row and query: the clean prompt can be copied from, the other not.
+    """Repeated random sequences as pairs, an item a row and query, grouped by row; only the clean prompt can be copied from.
 
     The foil is the token that stands at the answer's place in the corrupted first half.
     """
@@ -126,9 +136,5 @@ def copy_pairs(probe: RepeatProbe) -> PairedPrompts:
         answer=probe.tokens[row, query + 1],
         foil=probe.unrelated[row, probe.match.repeat(rows)],
         position=query,
+        group=row,
     )
-
-
-def differing_positions(pairs: PairedPrompts) -> Bool[Tensor, "item seq"]:
-    """Where the two prompts of each item differ."""
-    return pairs.clean != pairs.corrupted

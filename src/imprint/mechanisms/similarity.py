@@ -95,10 +95,12 @@ def _inner_products(first: np.ndarray, second: np.ndarray, *, debiased: bool) ->
         aa += a.T @ a
         bb += b.T @ b
         length_a[span], length_b[span] = np.square(a).sum(1), np.square(b).sum(1)
-    pairs = ((ab, length_a, length_b), (aa, length_a, length_a), (bb, length_b, length_b))
-    if not debiased:
-        return tuple(float(np.square(cross).sum()) for cross, _, _ in pairs)  # type: ignore[return-value]
-    return tuple(_unbiased(float(np.square(cross).sum()), one, other) for cross, one, other in pairs)  # type: ignore[return-value]
+
+    def product(cross: np.ndarray, one: np.ndarray, other: np.ndarray) -> float:
+        biased = float(np.square(cross).sum())
+        return _unbiased(biased, one, other) if debiased else biased
+
+    return product(ab, length_a, length_b), product(aa, length_a, length_a), product(bb, length_b, length_b)
 
 
 def _unbiased(product: float, first: np.ndarray, second: np.ndarray) -> float:

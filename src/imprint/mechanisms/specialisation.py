@@ -62,7 +62,9 @@ def specialisation(
     Trust: attention is not effect: a head can look and write nothing. Read it beside `indirect_effects`. Chance is not 0
     but the mass of uniform attention; the control task takes it out.
     """
-    task, control = (attention_patterns(model, tokens) for tokens in (positions.tokens, positions.control))
+    task, control = (
+        attention_patterns(model, tokens.to(model.device)).cpu() for tokens in (positions.tokens, positions.control)
+    )
     mass, baseline = (causal_mass(patterns, positions) for patterns in (task, control))
     spread = attention_entropy(task, positions.queries)
     found = {}

@@ -78,12 +78,17 @@ def load_model(
         _check_weights(place, gguf)
         loader = _CLASSES[family_of(config.model_type).objective]
         model, report = loader.from_pretrained(
-            place, **options, config=config, dtype=torch_dtype, use_safetensors=True, output_loading_info=True
+            place,
+            **options,
+            config=config,
+            dtype=torch.float32 if gguf else torch_dtype,
+            use_safetensors=True,
+            output_loading_info=True,
         )
     if report["missing_keys"]:
         missing = sorted(report["missing_keys"])
         raise ModelError(f"{place}: {len(missing)} weights are missing (first: {missing[0]}); the file is incomplete.")
-    ready: Any = _plain(model) if gguf else model
+    ready: Any = _plain(model).to(torch_dtype) if gguf else model
     _own_memory(ready)
     return cast(PreTrainedModel, ready.to(torch_device).eval())
 

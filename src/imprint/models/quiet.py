@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
+from transformers import modeling_gguf_pytorch_utils
 from transformers.utils import logging
 
 
@@ -13,8 +15,12 @@ def quiet() -> Iterator[None]:
     shown = logging.is_progress_bar_enabled()
     bars: Any = logging
     bars.disable_progress_bar()
+    converting: Any = modeling_gguf_pytorch_utils
+    bar = converting.tqdm  # the one bar that does not ask whether bars are wanted
+    converting.tqdm = partial(bar, disable=True)
     try:
         yield
     finally:
+        converting.tqdm = bar
         if shown:
             bars.enable_progress_bar()

@@ -1,6 +1,7 @@
 """Token clusters as content-addressed steps: rows to capture, diagnostics of eps, clusters, and the sheet to check them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from imprint.corpus.clusters import (
     Clustering,
     SheetOptions,
     Standardiser,
+    TokenClusterCharacter,
     characterise_tokens,
     cluster_tokens,
     draw_sheet,
@@ -25,6 +27,7 @@ from imprint.models.activations import Activations
 from imprint.runs import Context, Step, write_json
 
 EPSILON_FILE, TOKEN_CHARACTER_FILE = "epsilon.json", "characterisation.json"
+_NAME_TOKENS = 3
 
 
 class SampledRows(Step):
@@ -109,7 +112,6 @@ class ClusterTokens(Step):
         for concern in (found.eps_report.warning, *found.quality.concerns):
             if concern:
                 context.warn(concern)
-        found.save(folder)
         described = characterise_tokens(
             found.clustering,
             token_id=store.token_id,
@@ -117,7 +119,10 @@ class ClusterTokens(Step):
             domains=packed.domains,
             spell=_speller(context.get(self.tokenizer) / TOKENIZER_FOLDER),
         )
-        write_json(folder / TOKEN_CHARACTER_FILE, [one.as_dict() for one in described])
+        names = tuple(_name(number, one) for number, one in enumerate(described))
+        replace(found, clustering=replace(found.clustering, names=names)).save(folder)
+        named = [replace(one, name=name).as_dict() for one, name in zip(described, names, strict=True)]
+        write_json(folder / TOKEN_CHARACTER_FILE, named)
 
 
 class TokenSheet(Step):
@@ -137,6 +142,11 @@ class TokenSheet(Step):
             position=store.position,
         )
         draw_sheet(Clustering.load(context.get(self.clusters)), excerpts, self.options).save(folder)
+
+
+def _name(number: int, character: TokenClusterCharacter) -> str:
+    """The number, and the most distinctive tokens as they are written in code."""
+    return f"{number}: " + " ".join(repr(word.word) for word in character.distinctive[:_NAME_TOKENS])
 
 
 def _samples(asked: int, tokens: int) -> int:

@@ -23,7 +23,7 @@ from imprint.runs import read_json, versions
 from imprint.stats import Effect, bootstrap_mean, paired_difference, specificity
 from imprint.stats.undefined import Estimate, Undefined
 from imprint.studies import PerturbationResult
-from imprint.studies.perturbation import Cell, FamilyFinding, Responses, TextCheck
+from imprint.studies.perturbation import Cell, FamilyFinding, Responses, TextCheck, accuracy_of
 
 EXAMPLES = 3
 SHEET = "annotation sheet (sheet.csv, sheet.html)"
@@ -98,17 +98,17 @@ def _abilities(result: PerturbationResult) -> tuple[AbilityRecord, ...]:
         AbilityRecord(
             name=one.ability,
             items=len(one.base),
-            accuracy=_mean(one.base_correct, "accuracy", "none"),
+            accuracy=_record(accuracy_of(one)),
             chance=one.chance or None,
-            log_odds=_mean(one.base, "log-probability of the gold answer among the options (nats)", "none"),
+            log_odds=_mean(one.base, "log-probability of the gold answer among the options (nats)"),
             control=one.ability in result.study.abilities.controls,
         )
         for one in (cell.families[0].responses for cell in result.cells if cell.cluster == result.cells[0].cluster)
     )
 
 
-def _mean(values: np.ndarray, metric: str, control: str) -> EffectRecord:
-    return _record(bootstrap_mean(values, seed=0, unit="item", control_name=control, metric=metric, draws=1000))
+def _mean(values: np.ndarray, metric: str) -> EffectRecord:
+    return _record(bootstrap_mean(values, seed=0, unit="item", control_name="none", metric=metric, draws=1000))
 
 
 def _record(effect: Effect) -> EffectRecord:
@@ -155,10 +155,18 @@ def _cluster(
 
 def _cells(result: PerturbationResult) -> tuple[CellRecord, ...]:
     matrix = result.matrix
-    table = np.array([[_of(result, row, column).phi.estimate for column in matrix.abilities] for row in matrix.clusters])
+    table = np.array(
+        [[_of(result, row, column).phi.estimate for column in matrix.abilities] for row in matrix.clusters]
+    )
     specific = specificity(table) if table.shape[1] > 1 else None
     return tuple(
-        _cell(_of(result, cluster, ability), result, row, column, None if specific is None else float(specific[row, column]))
+        _cell(
+            _of(result, cluster, ability),
+            result,
+            row,
+            column,
+            None if specific is None else float(specific[row, column]),
+        )
         for row, cluster in enumerate(matrix.clusters)
         for column, ability in enumerate(matrix.abilities)
     )
@@ -179,6 +187,7 @@ def _cell(cell: Cell, result: PerturbationResult, row: int, column: int, specifi
         high=cell.phi.high,
         quartiles=(low, high),
         mean_ais=cell.mean_ais,
+        mean_ais_corrected=cell.mean_ais_corrected,
         agreement=cell.agreement,
         specificity=specific,
         p=float(matrix.p[row, column]),
@@ -261,9 +270,7 @@ def _untargeted(check: TextCheck, result: PerturbationResult) -> EffectRecord | 
 
 
 def _layers(result: PerturbationResult, seed: int) -> list[VariationRecord]:
-    return [
-        _variation(one, "layer", site, 0, seed) for site, responses in result.layers.items() for one in responses
-    ]
+    return [_variation(one, "layer", site, 0, seed) for site, responses in result.layers.items() for one in responses]
 
 
 def _token_shares(result: PerturbationResult, seed: int) -> list[VariationRecord]:
@@ -283,7 +290,12 @@ def _variation(one: Responses, varied: str, value: str, place: int, seed: int) -
 
     control = None if one.control is None else effect(one.control_harm[place])
     return VariationRecord(
-        cluster=one.cluster, ability=one.ability, varied=varied, value=value, harm=effect(one.harm[place]), control=control
+        cluster=one.cluster,
+        ability=one.ability,
+        varied=varied,
+        value=value,
+        harm=effect(one.harm[place]),
+        control=control,
     )
 
 
@@ -293,5 +305,7 @@ def _references(result: PerturbationResult) -> tuple[str, ...]:
         doses = ", ".join(
             f"dose {dose:g}: {harm.estimate:+.3f}" for dose, harm in zip(one.responses.doses, one.harm, strict=True)
         )
-        lines.append(f"Noise in every dimension of every token, {one.responses.ability}: harm in nats an item at {doses}.")
+        lines.append(
+            f"Noise in every dimension of every token, {one.responses.ability}: harm in nats an item at {doses}."
+        )
     return tuple(lines)

@@ -30,10 +30,11 @@ def _q(result: PerturbationResult, cell: Cell) -> float:
 def _count(result: PerturbationResult) -> str:
     held = [cell for cell in result.cells if _q(result, cell) <= RATE]
     harmed = sum(cell.phi.estimate > 0 for cell in held)
-    configurations = sum(len(one.responses.doses) for one in result.cells[0].families)
+    first = result.cells[0].families
+    configurations = sum(len(one.responses.doses) for one in first)
     return (
         f"How sure? {len(held)} of {len(result.cells)} cells differ from their controls at q <= {RATE:g} ({harmed} harmed more,"
-        f" {len(held) - harmed} less), each over {configurations} perturbations and {len(result.cells[0].families[0].responses.base)}"
+        f" {len(held) - harmed} less), each over {configurations} perturbations and {len(first[0].responses.base)}"
         " items."
     )
 

@@ -12,7 +12,9 @@ hypotheses    registered Hypothesis, Verdict and the judge
 impact        AIS and chance-corrected AIS of perturbations on paired items
 dose_response monotone fit, trend test, 4PL and EC50
 threshold     change-point against smooth and linear by BIC
-influence_matrix  Φ: clusters by abilities, its match and its correlation with the truth
+influence_matrix  Φ: clusters by abilities, over perturbations and their families
+matrix_match  specificity, one-to-one match and correlation with the truth
+item_weights  bootstrap weights of items, also within groups
 curve_fits    least squares over every candidate shape
 undefined     Undefined, what stands where a number cannot
 """
@@ -22,13 +24,11 @@ from imprint.stats.dose_response import DoseResponse, Logistic, dose_response
 from imprint.stats.effects import Effect, Unit
 from imprint.stats.hypotheses import Hypothesis, Verdict, judge, judge_paired, registration_digest
 from imprint.stats.impact import Impact, ais, corrected_ais, impact, impacts, random_flip_null
-from imprint.stats.influence_matrix import (
+from imprint.stats.influence_matrix import InfluenceMatrix, InfluenceRecord, influence_matrix
+from imprint.stats.matrix_match import (
     Assignment,
-    InfluenceMatrix,
-    InfluenceRecord,
     MatrixCorrelation,
     assignment,
-    influence_matrix,
     matched_p,
     matrix_correlation,
     specificity,

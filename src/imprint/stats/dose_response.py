@@ -13,7 +13,7 @@ from scipy.optimize import isotonic_regression
 
 from imprint.stats.curve_fits import best_shapes, sigmoid, sorted_doses
 from imprint.stats.effects import Effect, Unit
-from imprint.stats.impact import item_weights
+from imprint.stats.item_weights import item_weights
 from imprint.stats.ranking import spearman
 from imprint.stats.resampling import bootstrap_mean
 from imprint.stats.undefined import Estimate, Undefined

@@ -4,7 +4,7 @@ AIS = (M(f) - M(f')) / M(f) after source 001, where f' is the perturbed model; M
 is undefined at M(f) = 0, explodes near chance, and random answers have a negative one.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from scipy import stats
 
 from imprint.errors import InputError
 from imprint.stats.effects import Effect, Unit
+from imprint.stats.item_weights import item_weights
 from imprint.stats.resampling import SMALL_SAMPLE, paired_permutation
 from imprint.stats.samples import NO_SPREAD, require_sample
 from imprint.stats.undefined import Estimate, Undefined
@@ -225,33 +226,6 @@ def _resampled(
         first.append(weights @ before)
         drops.append(differences @ weights.T)
     return np.concatenate(first), np.concatenate(drops, axis=1)
-
-
-def item_weights(
-    items: int, groups: Shaped[np.ndarray, " item"] | None, *, seed: int, draws: int
-) -> Iterator[Float64[np.ndarray, "draw item"]]:
-    """Bootstrap weights that add to 1 for each draw, in blocks of bounded memory; groups are resampled before items."""
-    rng = np.random.default_rng(seed)
-    block = max(1, _NUMBERS_AT_ONCE // items)
-    for start in range(0, draws, block):
-        count = min(block, draws - start)
-        drawn = _plain_counts(items, count, rng) if groups is None else _nested_counts(groups, count, rng)
-        yield drawn / drawn.sum(1, keepdims=True)
-
-
-def _plain_counts(items: int, draws: int, rng: np.random.Generator) -> Float64[np.ndarray, "draw item"]:
-    chosen = rng.integers(0, items, size=(draws, items)) + items * np.arange(draws)[:, None]
-    return np.bincount(chosen.ravel(), minlength=draws * items).reshape(draws, items).astype(np.float64)
-
-
-def _nested_counts(groups: np.ndarray, draws: int, rng: np.random.Generator) -> Float64[np.ndarray, "draw item"]:
-    names, place = np.unique(groups, return_inverse=True)
-    times = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=draws)
-    counts = np.zeros((draws, len(groups)))
-    for number in range(len(names)):
-        mine = np.flatnonzero(place == number)
-        counts[:, mine] = rng.multinomial(times[:, number] * len(mine), np.full(len(mine), 1 / len(mine)))
-    return counts
 
 
 def _tests(

@@ -17,7 +17,7 @@ from scipy import stats
 
 from imprint.stats.curve_fits import best_shapes, sigmoid, sorted_doses
 from imprint.stats.effects import Effect, Unit
-from imprint.stats.impact import item_weights
+from imprint.stats.item_weights import item_weights
 from imprint.stats.samples import NO_SPREAD
 from imprint.stats.undefined import Estimate, Undefined
 

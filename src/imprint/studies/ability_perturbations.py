@@ -39,7 +39,7 @@ from imprint.mechanisms.decomposition import principal_directions
 from imprint.mechanisms.erasure import leace
 from imprint.models import Train, evaluating, open_checkpoint, token_losses
 from imprint.runs import Context, Step, derive
-from imprint.stats import impacts
+from imprint.stats import impact
 
 INFLUENCE_FILE = "influence.parquet"
 DOSES: Final[Mapping[str, tuple[float, ...]]] = {
@@ -127,27 +127,33 @@ class AbilityInfluence(Step):
         draws = [derive(self.seed, "control", family, kind, number) for number in range(self.controls)]
         sample = clusters.states[:: max(1, len(clusters.states) // _MATCHED_ON)]
         matched = [
-            random_directions(intervention, sample, seed=draw % 2**31, tolerance=0.1).intervention
-            for draw in draws
+            random_directions(intervention, sample, seed=draw % 2**31, tolerance=0.1).intervention for draw in draws
         ]
         for items, plain in zip(panel, before, strict=True):
             arms = [_answered(model, items, arm) for arm in (intervention, *matched)]
             for metric, span in (("correct", 1.0 - items.chance), ("log_prob", 1.0)):
-                untouched = plain[metric].to_numpy()
-                table = np.stack([arm[metric].to_numpy() for arm in arms])
-                target, *others = impacts(untouched, table, seed=0, scale="interval", metric=metric, draws=200)
+                values = np.stack([table[metric].to_numpy() for table in (plain, *arms)]) / span
                 yield {
                     "cluster": KINDS[kind],
                     "ability": items.ability,
                     "family": family,
                     "setting": f"{intervention.site} dose {intervention.dose}",
                     "metric": metric,
-                    "estimate": target.lost.estimate / span,
-                    "low": target.lost.low / span,
-                    "high": target.lost.high / span,
-                    "p": target.p,
-                    "control": float(np.mean([other.lost.estimate for other in others])) / span,
+                    **_effect(values[0], values[1], values[2:].mean(0), metric),
                 }
+
+
+def _effect(
+    plain: Float64[np.ndarray, " item"],
+    perturbed: Float64[np.ndarray, " item"],
+    control: Float64[np.ndarray, " item"],
+    metric: str,
+) -> dict[str, float]:
+    """What the perturbation costs, its interval, what its controls cost, and p of the two being equal."""
+    cost = impact(plain, perturbed, seed=0, scale="interval", metric=metric, draws=500).lost
+    against = impact(control, perturbed, seed=0, scale="interval", metric=metric, draws=1000)
+    lost = float(plain.mean() - control.mean())
+    return {"estimate": cost.estimate, "low": cost.low, "high": cost.high, "p": against.p, "control": lost}
 
 
 def _answered(model: PreTrainedModel, items: AbilityItems, intervention: Intervention) -> pl.DataFrame:

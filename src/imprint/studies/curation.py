@@ -48,9 +48,9 @@ class Guideline:
         if place:
             bound = f"{_percent(self.shares[place - 1])} was not enough"
         return (
-            f"At least {_percent(found.estimate)} of {self.kind} for {self.ability} to reach {_percent(self.enough)} of its level at "
-            f"{_percent(self.shares[-1])}: {bound} (95 % interval {_percent(found.low)} to {_percent(found.high)} over "
-            f"{found.n} seeds; {behind})."
+            f"At least {_percent(found.estimate)} of {self.kind} for {self.ability} to reach {_percent(self.enough)} of"
+            f" its level at {_percent(self.shares[-1])}: {bound} (95 % interval {_percent(found.low)} to"
+            f" {_percent(found.high)} over {found.n} seeds; {behind})."
         )
 
     def as_dict(self) -> dict[str, Any]:

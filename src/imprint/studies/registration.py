@@ -107,6 +107,7 @@ def register(hypotheses: Sequence[Hypothesis], out: Path) -> str:
     digest = check_registered(hypotheses, out)
     record = {"digest": digest, "hypotheses": [hypothesis.model_dump(mode="json") for hypothesis in hypotheses]}
     if not (out / "registration.json").exists():
+        out.mkdir(parents=True, exist_ok=True)
         write_json(out / "registration.json", record)
     return digest
 

@@ -5,9 +5,35 @@ import numpy as np
 from imprint.corpus import Corpus, Document
 
 SUBJECTS = {
-    "cooking": ["oven", "butter", "flour", "sugar", "recipe", "whisk", "simmer", "dough", "spice", "pan", "bake", "salt"],
+    "cooking": [
+        "oven",
+        "butter",
+        "flour",
+        "sugar",
+        "recipe",
+        "whisk",
+        "simmer",
+        "dough",
+        "spice",
+        "pan",
+        "bake",
+        "salt",
+    ],
     "sailing": ["anchor", "harbour", "sail", "mast", "rudder", "tide", "keel", "rope", "storm", "crew", "deck", "wind"],
-    "music": ["violin", "chord", "melody", "rhythm", "tempo", "concert", "piano", "string", "singer", "tune", "note", "drum"],
+    "music": [
+        "violin",
+        "chord",
+        "melody",
+        "rhythm",
+        "tempo",
+        "concert",
+        "piano",
+        "string",
+        "singer",
+        "tune",
+        "note",
+        "drum",
+    ],
 }
 
 

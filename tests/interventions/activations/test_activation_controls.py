@@ -6,6 +6,7 @@ import torch
 from imprint.errors import ConfigError
 from imprint.interventions.activations import (
     Affine,
+    Combined,
     Intervention,
     Mean,
     Noise,
@@ -93,6 +94,15 @@ def test_a_gradient_step_gets_random_signs_of_equal_size():
     control = random_directions(original, STATES, seed=1).intervention
     assert isinstance(control.edit, RandomSign)
     assert change_rms(control, STATES) == pytest.approx(0.6, rel=1e-5)
+
+
+def test_combined_edits_get_the_control_of_each_part():
+    signs = torch.ones(2, 2, WIDTH, dtype=torch.int8)
+    parts = (Zero(within=TOP), Shift(direction=DIRECTION, rms=2.0), Sign(signs=signs, rms=0.1), EDITS["patch"])
+    original = at(Combined(parts=parts, weights=(1.0, -0.5, 1.0, 0.1)), dose=0.7)
+    control = random_directions(original, STATES, seed=1)
+    assert control.norm_ratio == pytest.approx(1.0, rel=1e-3)
+    assert [type(part) for part in control.intervention.edit.parts] == [Zero, Shift, RandomSign, Patch]
 
 
 def test_random_tokens_are_as_many_and_others():

@@ -24,7 +24,7 @@ from imprint.interventions.activations import (
     load_interventions,
     save_interventions,
 )
-from imprint.interventions.activations.files import KINDS
+from imprint.interventions.activations.edit_records import KINDS
 
 G = torch.Generator().manual_seed(0)
 PLANE = Subspace.spanned_by(torch.randn(8, 2, generator=G))

@@ -101,7 +101,6 @@ class _Sweep:
         self.bound = coarse.bound(states)
         self.density = Density(len(states), min_samples)
         self.compared = 0
-        self._pays = True
 
     def run(self, advance: Advance) -> None:
         """Add every pair of neighbours that can still matter to the density."""

@@ -6,9 +6,8 @@ from typing import Any, final
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
 
-from imprint.corpus.clusters.screen import Places, Rounded, Screen, positive
+from imprint.corpus.clusters.screen import Rounded, Screen, positive
 from imprint.errors import ConfigError, CorpusError
 
 _CHUNK = 4096
@@ -50,11 +49,11 @@ class Points:
         self, rows: Int[np.ndarray, "row"], other: "Points", columns: Int[np.ndarray, "column"]
     ) -> tuple[Int[np.ndarray, "pair"], Int[np.ndarray, "pair"]]:
         """All pairs (one of the rows here, one of the columns there) at a distance of at most eps."""
-        product = self.screen.product(_places(rows), other.screen, _places(columns))
-        near = np.flatnonzero(positive(product))
-        left, right = (index.astype(np.int64) for index in np.divmod(near, len(columns)))
+        product = self.screen.product(rows, other.screen, columns)
+        left, right = np.divmod(np.flatnonzero(positive(product)), len(columns))
+        numbers = product[torch.from_numpy(left), torch.from_numpy(right)].float().numpy()
         left, right = rows[left], columns[right]
-        accepted = self.screen.sure(_numbers(product, near), left, other.screen, right)
+        accepted = self.screen.sure(numbers, left, other.screen, right)
         unsure = np.flatnonzero(~accepted)
         accepted[unsure] = self.within(left[unsure], other, right[unsure])
         return left[accepted], right[accepted]
@@ -63,7 +62,7 @@ class Points:
         self, rows: Int[np.ndarray, "row"], other: "Points", columns: Int[np.ndarray, "column"]
     ) -> tuple[Int[np.ndarray, "pair"], Int[np.ndarray, "pair"]]:
         """Pairs among which the nearest column within eps of each row is, for every row that has one."""
-        product = self.screen.product(_places(rows), other.screen, _places(columns))
+        product = self.screen.product(rows, other.screen, columns)
         left, right = self.screen.best(product, rows, other.screen, columns)
         return rows[left], columns[right]
 
@@ -126,14 +125,3 @@ def mean_state(states: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "d"]:
 
 def _rounded(points: Float[np.ndarray, "n d"], dtype: torch.dtype) -> Rounded:
     return Rounded.of(points, np.zeros(len(points)), dtype)
-
-
-def _numbers(product: Tensor, places: Int[np.ndarray, "pair"]) -> Float[np.ndarray, "pair"]:
-    return np.asarray(product.view(-1)[torch.from_numpy(places)].float().numpy())
-
-
-def _places(indices: Int[np.ndarray, "n"]) -> Places:
-    """A range where the indices are one, which saves a copy."""
-    if len(indices) and indices[-1] - indices[0] == len(indices) - 1:
-        return slice(int(indices[0]), int(indices[-1]) + 1)
-    return indices

@@ -19,6 +19,7 @@ Places = Int[np.ndarray, "_"] | slice
 """Some of the points, by index or as a range."""
 
 _PIECES = {torch.bfloat16: 3, torch.float32: 1}
+_STEP = 128
 _COARSE_OUTPUT = 2.0**-7
 """Largest relative error of one number of the product as it is stored, for any dtype here (bfloat16: 2**-9)."""
 
@@ -67,12 +68,21 @@ class Screen:
 
     def product(self, rows: Places, other: "Screen", columns: Places) -> Tensor:
         """Half of (1 + margin - squared distance) of rows here and columns there; below zero a pair is surely apart."""
-        right = other._swapped(columns)
-        return self._matrix[_index(rows)] @ right.T
+        here, there = self._whole(rows), other._whole(columns)
+        product = self._matrix[here] @ other._swapped(there).T
+        return product[: _count(rows, self), : _count(columns, other)]
 
-    def _swapped(self, columns: Places) -> Tensor:
+    def _whole(self, places: Places) -> Tensor:
+        """The places, filled up with the last one to a multiple of 128.
+
+        Every shape of product costs memory and time once (oneDNN keeps a kernel for each), so there must be few.
+        """
+        indices = torch.arange(len(self._matrix))[places] if isinstance(places, slice) else torch.from_numpy(places)
+        return torch.cat([indices, indices[-1:].expand(-len(indices) % _STEP)])
+
+    def _swapped(self, columns: Tensor) -> Tensor:
         """The columns with their extra numbers in the places where the rows' ones are, and the other way round."""
-        other = self._matrix[_index(columns)].clone()
+        other = self._matrix[columns]
         d = other.shape[1] - 2 * self._columns
         swapped = other[:, d : d + self._columns].neg()
         other[:, d : d + self._columns] = -1
@@ -136,5 +146,5 @@ def _pieces(values: Float[np.ndarray, "n"], dtype: torch.dtype) -> Tensor:
     return torch.stack(pieces, dim=1)
 
 
-def _index(places: Places) -> Tensor | slice:
-    return places if isinstance(places, slice) else torch.from_numpy(places)
+def _count(places: Places, screen: Screen) -> int:
+    return len(range(*places.indices(len(screen.wide)))) if isinstance(places, slice) else len(places)

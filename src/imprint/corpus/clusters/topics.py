@@ -14,12 +14,15 @@ from imprint.corpus.clusters.encoder import load_encoder
 from imprint.corpus.clusters.terms import DocumentTerms, document_terms
 from imprint.corpus.documents import Corpus
 from imprint.errors import ConfigError, CorpusError
+from imprint.runs import derive
 from imprint.types import Advance, no_progress
 
 NAME_WORDS = 4
 """Words in the name of a topic."""
 _SMALL_CORPUS = 2000
 """Up to so many documents every pass of LDA sees all of them at once; larger corpora are learnt in batches."""
+_STARTS = 5
+"""Random starts of LDA on a small corpus, of which the one with the lowest perplexity is kept: a start can be stuck."""
 
 
 def lda_topics(
@@ -116,12 +119,16 @@ def _fit(
     terms: DocumentTerms, usable: Int[np.ndarray, "usable"], topics: int, seed: int
 ) -> tuple[Float[np.ndarray, "usable topic"], Float[np.ndarray, "topic word"]]:
     small = len(usable) <= _SMALL_CORPUS
-    model = LatentDirichletAllocation(
-        n_components=topics,
-        learning_method="batch" if small else "online",
-        max_iter=30 if small else 6,
-        batch_size=256,
-        random_state=seed,
-    )
-    weights = model.fit_transform(terms.counts[usable])
-    return weights, model.components_
+    models = [
+        LatentDirichletAllocation(
+            n_components=topics,
+            learning_method="batch" if small else "online",
+            max_iter=30 if small else 6,
+            batch_size=256,
+            random_state=derive(seed, "lda", start) % 2**32,
+        )
+        for start in range(_STARTS if small else 1)
+    ]
+    counts = terms.counts[usable]
+    fitted = min((model.fit(counts) for model in models), key=lambda model: float(model.bound_))
+    return fitted.transform(counts), fitted.components_

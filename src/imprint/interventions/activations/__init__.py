@@ -1,7 +1,9 @@
 """Interventions on activations: what is done to hidden states, where, on which tokens, and the controls made from it.
 
 subspace        Subspace: chosen dimensions, or any orthonormal directions
-edits           Zero, Mean, Resample, Noise, Shift, Sign, RandomSign, Swap, Patch, Affine, Combined
+edit            Edit: a function of a hidden state
+ablations       Zero, Mean, Resample, Patch, Affine: towards a target
+injections      Noise, Shift, Sign, RandomSign, Swap, Combined: something added
 intervention    Intervention: an edit, where, how much, on which tokens and when
 intervene       apply interventions to a running model, counted
 tokens          whose tokens a forward pass holds, whatever padding, batch or cache
@@ -13,9 +15,11 @@ matching        random subspaces that hold a given share of variance
 controls        controls made from an intervention
 sweeps          many interventions on one batch for the price of the blocks they change
 files           JSON or YAML with safetensors beside it
+edit_records    an edit as a mapping, and back
 validation      perplexity and attention patterns, before and after
 """
 
+from imprint.interventions.activations.ablations import Affine, Mean, Patch, Resample, Zero
 from imprint.interventions.activations.alignment import Alignment, procrustes
 from imprint.interventions.activations.controls import (
     Control,
@@ -25,22 +29,10 @@ from imprint.interventions.activations.controls import (
     random_directions,
     random_tokens,
 )
-from imprint.interventions.activations.edits import (
-    Affine,
-    Combined,
-    Edit,
-    Mean,
-    Noise,
-    Patch,
-    RandomSign,
-    Resample,
-    Shift,
-    Sign,
-    Swap,
-    Zero,
-)
+from imprint.interventions.activations.edit import Edit
 from imprint.interventions.activations.files import load_interventions, save_interventions
 from imprint.interventions.activations.gradient_signs import gradient_signs, next_tokens
+from imprint.interventions.activations.injections import Combined, Noise, RandomSign, Shift, Sign, Swap
 from imprint.interventions.activations.intervene import Count, Fired, entry_layer, intervene
 from imprint.interventions.activations.intervention import Intervention
 from imprint.interventions.activations.matching import explained_share

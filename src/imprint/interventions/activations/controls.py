@@ -10,19 +10,9 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from imprint.errors import ConfigError
-from imprint.interventions.activations.edits import (
-    Affine,
-    Edit,
-    Mean,
-    Noise,
-    Patch,
-    RandomSign,
-    Resample,
-    Shift,
-    Sign,
-    Swap,
-    Zero,
-)
+from imprint.interventions.activations.ablations import Affine, Mean, Patch, Resample, Zero
+from imprint.interventions.activations.edit import Edit
+from imprint.interventions.activations.injections import Combined, Noise, RandomSign, Shift, Sign, Swap
 from imprint.interventions.activations.intervention import Intervention
 from imprint.interventions.activations.matching import explained_share, matched_directions, overlap
 from imprint.interventions.activations.subspace import Subspace
@@ -77,6 +67,8 @@ def random_directions(
     """
     if isinstance(intervention.edit, Sign | RandomSign):
         return Control(intervention=replace(intervention, edit=RandomSign(seed=seed, rms=intervention.edit.rms)))
+    if isinstance(intervention.edit, Combined):
+        return _each_part(intervention, intervention.edit, states, seed, tolerance)
     original = _directions(intervention)
     basis = matched_directions(states, original.rank, explained_share(states, original), seed=seed)
     chosen = Subspace.of_basis(basis.to(states.dtype))
@@ -93,6 +85,21 @@ def random_directions(
     return Control(
         intervention=control, explained=explained, wanted=wanted, overlap=overlap(chosen, original), norm_ratio=reached
     )
+
+
+def _each_part(intervention: Intervention, edit: Combined, states: Tensor, seed: int, tolerance: float) -> Control:
+    """The control of every part, with the weights of all scaled so that the whole change is as large."""
+    parts = [
+        random_directions(replace(intervention, edit=part, dose=1.0), states, seed=seed + number, tolerance=tolerance)
+        for number, part in enumerate(edit.parts)
+    ]
+    doses = [part.intervention.doses[0] for part in parts]
+    weights = tuple(weight * dose for weight, dose in zip(edit.weights, doses, strict=True))
+    combined = Combined(parts=tuple(part.intervention.edit for part in parts), weights=weights)
+    control = replace(intervention, edit=combined)
+    ratio = change_rms(intervention, states) / change_rms(control, states)
+    control = replace(control, dose=_scaled(control.dose, ratio))
+    return Control(intervention=control, norm_ratio=change_rms(control, states) / change_rms(intervention, states))
 
 
 def random_tokens(intervention: Intervention, candidates: Bool[Tensor, "row position"], *, seed: int) -> Control:
@@ -145,11 +152,7 @@ def change_rms(intervention: Intervention, states: Float[Tensor, "token width"])
 
     Tables of single tokens (Patch, Sign) are applied to reference states as if drawn from any token.
     """
-    edit, tokens = intervention.edit, len(states)
-    if isinstance(edit, Patch):
-        edit = Resample(states=edit.states.flatten(0, 1).to(states), seed=0, within=edit.within)
-    if isinstance(edit, Sign):
-        edit = RandomSign(seed=0, rms=edit.rms)
+    edit, tokens = _of_any_token(intervention.edit, states), len(states)
     at = Tokens(
         rows=torch.arange(tokens),
         positions=torch.zeros(tokens, 1, dtype=torch.long),
@@ -159,6 +162,17 @@ def change_rms(intervention: Intervention, states: Float[Tensor, "token width"])
     doses = torch.full((tokens, 1, 1), dose, dtype=states.dtype)
     change = edit.apply(states[:, None], doses, at)[:, 0] - states
     return float(change.double().square().mean().sqrt())
+
+
+def _of_any_token(edit: Edit, states: Tensor) -> Edit:
+    """The edit, with tables of single tokens drawn from at random."""
+    if isinstance(edit, Patch):
+        return Resample(states=edit.states.flatten(0, 1).to(states), seed=0, within=edit.within)
+    if isinstance(edit, Sign):
+        return RandomSign(seed=0, rms=edit.rms)
+    if isinstance(edit, Combined):
+        return replace(edit, parts=tuple(_of_any_token(part, states) for part in edit.parts))
+    return edit
 
 
 def _scaled(dose: float | tuple[float, ...], ratio: float) -> float | tuple[float, ...]:

@@ -1,11 +1,8 @@
 """Interventions on disk: a JSON or YAML file to read, a safetensors file beside it with the numbers. Never a pickle."""
 
-import difflib
-import types
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -14,41 +11,11 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from imprint.errors import ConfigError, InputError, IntegrityError
-from imprint.interventions.activations.edits import (
-    Affine,
-    Combined,
-    Edit,
-    Mean,
-    Noise,
-    Patch,
-    RandomSign,
-    Resample,
-    Shift,
-    Sign,
-    Swap,
-    Zero,
-)
+from imprint.interventions.activations.edit_records import check_keys, named, read_edit, store, written
 from imprint.interventions.activations.intervention import Intervention
-from imprint.interventions.activations.subspace import Subspace
 from imprint.interventions.activations.tokens import Phase
 from imprint.runs.digests import file_digest
 from imprint.runs.files import read_json, write_bytes_atomic, write_json, writing
-
-KINDS: Mapping[str, type[Edit]] = {
-    "zero": Zero,
-    "mean": Mean,
-    "resample": Resample,
-    "noise": Noise,
-    "shift": Shift,
-    "sign": Sign,
-    "random_sign": RandomSign,
-    "swap": Swap,
-    "patch": Patch,
-    "affine": Affine,
-    "combined": Combined,
-}
-"""The word for each kind of edit in a file."""
-_WORDS = {kind: word for word, kind in KINDS.items()}
 
 
 class Record(BaseModel):
@@ -122,29 +89,11 @@ def _check_suffix(path: Path) -> None:
 def _record(item: Intervention, name: str, tensors: dict[str, Tensor]) -> Record:
     return Record(
         site=item.site,
-        edit=_written(item.edit, f"{name}.edit", tensors),
+        edit=written(item.edit, f"{name}.edit", tensors),
         dose=list(item.dose) if isinstance(item.dose, tuple) else float(item.dose),
-        tokens=None if item.tokens is None else _stored(item.tokens, f"{name}.tokens", tensors),
+        tokens=None if item.tokens is None else store(item.tokens, f"{name}.tokens", tensors),
         phase=item.phase,
     )
-
-
-def _stored(tensor: Tensor, name: str, tensors: dict[str, Tensor]) -> str:
-    tensors[name] = tensor.detach().cpu().contiguous().clone()
-    return name
-
-
-def _written(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
-    """A field as JSON: tensors by name, edits and subspaces as mappings."""
-    if isinstance(value, Tensor):
-        return _stored(value, name, tensors)
-    if isinstance(value, tuple):
-        return [_written(one, f"{name}.{index}", tensors) for index, one in enumerate(value)]
-    if isinstance(value, Edit | Subspace):
-        kind = {} if isinstance(value, Subspace) else {"kind": _WORDS[type(value)]}
-        parts = {field.name: getattr(value, field.name) for field in fields(value)}
-        return kind | {key: _written(part, f"{name}.{key}", tensors) for key, part in parts.items()}
-    return value
 
 
 def _document(path: Path) -> Document:
@@ -156,10 +105,10 @@ def _document(path: Path) -> Document:
         raise ConfigError(
             f"{path} must hold a mapping with the key 'interventions'; it holds a {type(content).__name__}."
         )
-    _known(content, Document.model_fields, str(path))
+    check_keys(content, Document.model_fields, str(path))
     for number, record in enumerate(content.get("interventions") or []):
         if isinstance(record, dict):
-            _known(record, Record.model_fields, f"{path}, intervention {number}")
+            check_keys(record, Record.model_fields, f"{path}, intervention {number}")
     try:
         return Document.model_validate(content)
     except ValidationError as error:
@@ -173,14 +122,6 @@ def _yaml(path: Path) -> Any:
         return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}.") from error
-
-
-def _known(content: Mapping[Any, Any], allowed: Any, where: str) -> None:
-    for key in content:
-        if key not in allowed:
-            near = difflib.get_close_matches(str(key), list(allowed), n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(allowed)}."
-            raise ConfigError(f"{where}: '{key}' is unknown; {hint}")
 
 
 def _tensors(path: Path, document: Document) -> dict[str, Tensor]:
@@ -202,62 +143,8 @@ def _tensors(path: Path, document: Document) -> dict[str, Tensor]:
 def _intervention(record: Record, tensors: Mapping[str, Tensor], where: str) -> Intervention:
     return Intervention(
         site=record.site,
-        edit=_edit(record.edit, tensors, where),
+        edit=read_edit(record.edit, tensors, where),
         dose=tuple(record.dose) if isinstance(record.dose, list) else record.dose,
-        tokens=None if record.tokens is None else _named(record.tokens, tensors, f"{where}, tokens"),
+        tokens=None if record.tokens is None else named(record.tokens, tensors, f"{where}, tokens"),
         phase=record.phase,
     )
-
-
-def _edit(content: Any, tensors: Mapping[str, Tensor], where: str) -> Edit:
-    if not isinstance(content, dict) or "kind" not in content:
-        raise ConfigError(f"{where}: an edit is a mapping with the key 'kind', one of {', '.join(KINDS)}.")
-    _known({content["kind"]: None}, KINDS, f"{where}, kind of edit")
-    made = _made(
-        KINDS[content["kind"]], {key: value for key, value in content.items() if key != "kind"}, tensors, where
-    )
-    assert isinstance(made, Edit)
-    return made
-
-
-def _made(cls: type, content: Mapping[str, Any], tensors: Mapping[str, Tensor], where: str) -> Any:
-    """An instance of an edit or a subspace from its mapping."""
-    hints = get_type_hints(cls)
-    names = [field.name for field in fields(cls)]
-    _known(content, names, f"{where}, {cls.__name__.lower()}")
-    values = {key: _read(hints[key], value, tensors, f"{where}, {key}") for key, value in content.items()}
-    try:
-        return cls(**values)
-    except TypeError as error:
-        missing = [name for name in names if name not in content]
-        raise ConfigError(f"{where}: {cls.__name__} needs {', '.join(missing)} as well.") from error
-
-
-def _read(hint: Any, value: Any, tensors: Mapping[str, Tensor], where: str) -> Any:
-    """A field's value by its declared type."""
-    options = get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    if value is None and type(None) in options:
-        return None
-    if Tensor in options:
-        return _named(value, tensors, where)
-    if Subspace in options and isinstance(value, dict):
-        return _made(Subspace, value, tensors, where)
-    if isinstance(value, list):
-        return tuple(
-            _edit(one, tensors, where) if isinstance(one, dict) else _number(float, one, where) for one in value
-        )
-    return _number(int if int in options else float, value, where)
-
-
-def _number(kind: type, value: Any, where: str) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int if kind is int else int | float):
-        raise ConfigError(f"{where} must be a number ({kind.__name__}); it is {value!r}.")
-    return kind(value)
-
-
-def _named(name: Any, tensors: Mapping[str, Tensor], where: str) -> Tensor:
-    if name not in tensors:
-        raise ConfigError(
-            f"{where}: there is no tensor {name!r} in the safetensors file; it holds {', '.join(tensors)}."
-        )
-    return tensors[name]

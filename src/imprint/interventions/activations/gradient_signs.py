@@ -31,13 +31,14 @@ def next_tokens(
 
 
 def gradient_signs(
-    model: PreTrainedModel, batch: Mapping[str, Any], labels: Int[Tensor, "batch seq"], site: str
+    model: PreTrainedModel, batch: Mapping[str, Any], labels: Int[Tensor, "rows read"], site: str
 ) -> Int[Tensor, "batch position width"]:
-    """sign(dL/dh) in int8 at every token of a site, L the summed cross-entropy of `labels` (aligned with the logits).
+    """sign(dL/dh) in int8 at every token of a site, L the summed cross-entropy of `labels`.
 
-    A step along it raises the loss. Rows do not influence each other; positions count real tokens from 0, as in token
-    masks, and padding has sign 0. Only the blocks from the site on are differentiated; parameters keep their
-    `requires_grad` and get no `.grad`. `ConfigError` if no label counts.
+    Labels are aligned with the logits, also those of `reading`. A step along it raises the loss. Rows do not
+    influence each other; positions count real tokens from 0, as in token masks, and padding has sign 0. Only the
+    blocks from the site on are differentiated; parameters keep their `requires_grad` and get no `.grad`.
+    `ConfigError` if no label counts.
     """
     if not bool((labels != IGNORED).any()):
         raise ConfigError("A gradient needs labels; all that were given are -100.")

@@ -18,7 +18,7 @@ from imprint.models import Anatomy, Edge, HookFunction, depth, depth_of, hooked,
 
 _LOG = logging.getLogger(__name__)
 _NARROW = (torch.float16, torch.bfloat16)
-_AT_MOST = 1024
+_AT_MOST = 2**17
 
 
 @dataclass(slots=True)
@@ -27,27 +27,37 @@ class Count:
 
     site: str
     fires: int = 0
-    _sums: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    _waiting: list[Tensor] = field(default_factory=list)
+    _numbers: int = 0
+    _sums: list[tuple[int, float]] = field(default_factory=list)
 
     @property
     def changed(self) -> int:
         """Numbers that differ from what they were; 0 if the edit said what the states said already."""
-        return sum(int(changed) for changed, _ in self._sums)
+        self._settle()
+        return sum(changed for changed, _ in self._sums)
 
     @property
     def norm(self) -> float:
         """The Euclidean norm of all changes together."""
-        return math.sqrt(sum(float(norm) ** 2 for _, norm in self._sums))
+        self._settle()
+        return math.sqrt(sum(norm**2 for _, norm in self._sums))
 
     def add(self, before: Tensor, after: Tensor) -> None:
-        """Count one edit. Sums stay tensors: reading a number from a GPU at every pass would stall it."""
-        with torch.no_grad():
-            change = after - before
+        """Note one edit. Small changes (single tokens of a generation) wait, and are counted many at a time."""
+        self._waiting.append((after.detach() - before.detach()).flatten())
+        self._numbers += after.numel()
+        if self._numbers >= _AT_MOST:
+            self._settle()
+
+    def _settle(self) -> None:
+        if self._waiting:
+            change = torch.cat(self._waiting)
             wide = torch.float32 if change.dtype in _NARROW else None
-            self._sums.append((change.count_nonzero(), torch.linalg.vector_norm(change, dtype=wide)))
-        if len(self._sums) == _AT_MOST:
-            changed, norms = (torch.stack(parts).cpu() for parts in zip(*self._sums, strict=True))
-            self._sums[:] = [(changed.sum(), torch.linalg.vector_norm(norms))]
+            norm = torch.linalg.vector_norm(change, dtype=wide)
+            self._sums.append((int(change.count_nonzero()), float(norm)))
+            self._waiting.clear()
+            self._numbers = 0
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from imprint.errors import ComponentNotFound, ConfigError
-from imprint.interventions.activations.edits import Edit
+from imprint.interventions.activations.edit import Edit
 from imprint.interventions.activations.tokens import PHASES, Phase
 from imprint.models import Anatomy, Component
 

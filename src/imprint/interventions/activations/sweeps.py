@@ -19,8 +19,9 @@ from imprint.models import PrefixStates, evaluating, prefixes, reading, resumed
 Read = tuple[Int[Tensor, "n"], Int[Tensor, "n"]]
 """The (rows, positions) of the logits that are wanted."""
 Variants = Mapping[str, Sequence[Intervention]]
-TOKENS_AT_ONCE = 256
-"""Variants share a pass up to so many tokens: beyond that a pass is no cheaper per token (measured on one CPU thread)."""
+TOKENS_AT_ONCE = 1024
+"""Variants share a pass up to so many tokens. On one CPU thread a token costs a tenth to a fifth less at 1024 tokens a
+pass than at 256, and a third of what it costs at 8."""
 
 
 def last_tokens(batch: Mapping[str, Any]) -> Read:

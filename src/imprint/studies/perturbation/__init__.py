@@ -8,7 +8,10 @@ from imprint.studies.perturbation.config import (
     PerturbationOptions,
     PerturbationStudy,
 )
-from imprint.studies.perturbation.findings import Cell, FamilyFinding, Responses
+from imprint.studies.perturbation.families import perturbation
+from imprint.studies.perturbation.findings import Cell, FamilyFinding, Responses, accuracy_of
+from imprint.studies.perturbation.plan import cluster_space, texts
+from imprint.studies.perturbation.space import Space
 from imprint.studies.perturbation.study import EVERYTHING, PerturbationResult, run_perturbation_study
 from imprint.studies.perturbation.text_checks import TextCheck
 
@@ -24,6 +27,11 @@ __all__ = [
     "PerturbationResult",
     "PerturbationStudy",
     "Responses",
+    "Space",
     "TextCheck",
+    "accuracy_of",
+    "cluster_space",
+    "perturbation",
     "run_perturbation_study",
+    "texts",
 ]

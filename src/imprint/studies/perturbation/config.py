@@ -18,11 +18,11 @@ Direction = Literal["difference", "svd", "probe"]
 """Where a shift goes: cluster mean minus the others' mean, first principal direction, or the normal of the probe."""
 
 DEFAULT_DOSES: dict[Family, tuple[float, ...]] = {
-    "ablation": (0.25, 0.5, 0.75, 1.0),
-    "noise": (0.5, 1.0, 2.0, 4.0),
-    "shift": (4.0, 8.0, 16.0, 32.0),
-    "erasure": (0.25, 0.5, 0.75, 1.0),
-    "sign": (0.05, 0.1, 0.2, 0.4),
+    "ablation": (0.2, 0.4, 0.6, 0.8, 1.0),
+    "noise": (0.25, 0.5, 1.0, 2.0, 4.0),
+    "shift": (2.0, 4.0, 8.0, 16.0, 32.0),
+    "erasure": (0.2, 0.4, 0.6, 0.8, 1.0),
+    "sign": (0.025, 0.05, 0.1, 0.2, 0.4),
 }
 """Ablation and erasure: share replaced, 1 = all. The others: size in units of the site's root mean square."""
 

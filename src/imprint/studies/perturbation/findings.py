@@ -20,6 +20,7 @@ from imprint.stats import (
     ais,
     benjamini_hochberg,
     bootstrap_mean,
+    corrected_ais,
     dose_response,
     impact,
     influence_matrix,
@@ -27,8 +28,9 @@ from imprint.stats import (
     paired_permutation,
     threshold_test,
 )
-from imprint.stats.impact import item_weights
+from imprint.stats.item_weights import item_weights
 from imprint.stats.threshold import FEWEST_DOSES
+from imprint.stats.undefined import Undefined
 from imprint.studies.perturbation.perturbed import BASE, CONTROL, FACTS_FILE, ITEMS_FILE, TARGET
 
 HARM = "drop of the gold answer's log-probability among the options (nats an item)"
@@ -180,6 +182,8 @@ class Cell:
     """Median over families and doses of harm minus the control's; the interval resamples items."""
     mean_ais: float | None
     """Source 001's formula: mean over all configurations of the raw AIS of the accuracy; None if accuracy is 0."""
+    mean_ais_corrected: float | None
+    """The same with chance subtracted; None if the accuracy is not told from chance."""
     agreement: float
     """Share of the configurations with the sign of the median."""
 
@@ -200,12 +204,8 @@ def _cell(families: tuple[FamilyFinding, ...], seed: int) -> Cell:
     weights = np.concatenate(list(item_weights(table.shape[1], None, seed=seed, draws=DRAWS)))
     drawn = np.median(table @ weights.T, axis=0)
     low, high = (float(value) for value in np.percentile(drawn, [2.5, 97.5]))
-    effects = [
-        ais(float(one.responses.base_correct.mean()), float(row.mean()))
-        for one in families
-        for row in one.responses.target_correct
-    ]
-    numbers = [value for value in effects if isinstance(value, float)]
+    before, after = float(first.base_correct.mean()), _accuracies(families)
+    corrected = [corrected_ais(before, value, chance=first.chance) for value in after]
     return Cell(
         cluster=first.cluster,
         ability=first.ability,
@@ -219,8 +219,27 @@ def _cell(families: tuple[FamilyFinding, ...], seed: int) -> Cell:
             control=MATCHED,
             metric=HARM,
         ),
-        mean_ais=float(np.mean(numbers)) if numbers else None,
+        mean_ais=_mean([ais(before, value) for value in after]),
+        mean_ais_corrected=_mean(corrected) if accuracy_of(first).low > first.chance else None,
         agreement=float((np.sign(table.mean(1)) == np.sign(phi)).mean()),
+    )
+
+
+def _accuracies(families: Sequence[FamilyFinding]) -> list[float]:
+    """The accuracy under every configuration."""
+    return [float(row.mean()) for one in families for row in one.responses.target_correct]
+
+
+def _mean(values: Sequence[float | Undefined]) -> float | None:
+    """The mean; None if one of them does not exist."""
+    numbers = [value for value in values if not isinstance(value, Undefined)]
+    return float(np.mean(numbers)) if numbers and len(numbers) == len(values) else None
+
+
+def accuracy_of(responses: Responses) -> Effect:
+    """The accuracy of the unperturbed model."""
+    return bootstrap_mean(
+        responses.base_correct, seed=0, unit="item", control_name="none", metric="accuracy", draws=DRAWS
     )
 
 

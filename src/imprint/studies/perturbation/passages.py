@@ -15,13 +15,15 @@ from imprint.runs import Context, Step, derive
 
 BYTES_PER_TOKEN = 6
 """Bytes cut for each token asked for: few texts have fewer tokens, and what is left over is dropped."""
+FEWEST_PASSAGES = 20
+"""A cluster that has fewer passages than are asked for gives all it has, down to so many."""
 LEAST_SOURCES = 4
 """Fewest source documents of a cluster, so that each half has two."""
 Half = Literal["fit", "check"]
 
 
 class ClusterPassages(Step):
-    """`documents` passages of `tokens` tokens from every cluster, as a packed corpus whose domains are the clusters.
+    """At most `documents` passages of `tokens` tokens from every cluster, as a packed corpus whose domains are the clusters.
 
     Source documents, not passages, are divided between the two halves, so no document stands on both sides.
     """
@@ -42,6 +44,7 @@ class ClusterPassages(Step):
             most_bytes=self.tokens * BYTES_PER_TOKEN,
             per_domain=self.documents,
             seed=derive(self.seed, "passages"),
+            at_least=FEWEST_PASSAGES,
         )
         _, tokenizer = open_imported(context.get(self.model), self.model.dtype)
         packed = _first_rows(pack(cut, tokenizer, context=self.tokens))

@@ -1,14 +1,18 @@
 """All steps of a perturbation study, laid out before anything runs."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from imprint.capabilities import EvaluateModel
 from imprint.corpus import FileCorpus
 from imprint.corpus.clusters import CharacteriseClusters, ClusterDocuments, CorpusSample, ValidationSheet
 from imprint.models import ImportedModel
-from imprint.runs import Step
-from imprint.studies.perturbation.config import Family, PerturbationStudy
+from imprint.studies.perturbation.config import (
+    ClusterOptions,
+    Family,
+    ModelOptions,
+    PerturbationOptions,
+    PerturbationStudy,
+)
 from imprint.studies.perturbation.distances import TaskDistances
 from imprint.studies.perturbation.passages import ClusterPassages
 from imprint.studies.perturbation.perturbed import PerturbedItems, PerturbedTokens
@@ -56,44 +60,57 @@ class Perturbations:
         return [*self.items.values(), *whole, *self.layers.values(), *self.shares.values()]
 
 
-def groundwork(study: PerturbationStudy) -> Groundwork:
-    """The steps before any perturbation; files and folders that are missing raise `ConfigError` or `CorpusError`."""
-    text, seed = study.clusters, study.clusters.seed
-    files: Step = FileCorpus(paths=text.paths, text_key=text.text_key, domain_key=text.domain_key)
-    corpus = CorpusSample(corpus=files, per_domain=text.most_documents, seed=seed)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Texts:
+    """The clusters of a corpus and their passages, tokenised for a model."""
+
+    corpus: CorpusSample
+    clustering: ClusterDocuments
+    model: ImportedModel
+    passages: ClusterPassages
+
+
+def texts(named: ModelOptions, text: ClusterOptions) -> Texts:
+    """The steps from files and a model's name to passages."""
+    files = FileCorpus(paths=text.paths, text_key=text.text_key, domain_key=text.domain_key)
+    corpus = CorpusSample(corpus=files, per_domain=text.most_documents, seed=text.seed)
     clustering = ClusterDocuments(corpus=corpus, method=text.method)
-    named = study.model
     model = ImportedModel.of(named.name, revision=named.revision, gguf_file=named.gguf_file, dtype=named.dtype)
     passages = ClusterPassages(
-        corpus=corpus, clustering=clustering, model=model, documents=text.documents, tokens=text.tokens, seed=seed
+        corpus=corpus, clustering=clustering, model=model, documents=text.documents, tokens=text.tokens, seed=text.seed
     )
-    asked = study.abilities
+    return Texts(corpus=corpus, clustering=clustering, model=model, passages=passages)
+
+
+def groundwork(study: PerturbationStudy) -> Groundwork:
+    """The steps before any perturbation; files and folders that are missing raise `ConfigError` or `CorpusError`."""
+    read, asked, chosen = texts(study.model, study.clusters), study.abilities, study.perturbations
     return Groundwork(
-        corpus=corpus,
-        clustering=clustering,
-        characters=CharacteriseClusters(corpus=corpus, clusters=clustering, seed=seed),
-        sheet=ValidationSheet(corpus=corpus, clusters=clustering),
-        model=model,
-        passages=passages,
+        corpus=read.corpus,
+        clustering=read.clustering,
+        characters=CharacteriseClusters(corpus=read.corpus, clusters=read.clustering, seed=study.clusters.seed),
+        sheet=ValidationSheet(corpus=read.corpus, clusters=read.clustering),
+        model=read.model,
+        passages=read.passages,
         evaluation=EvaluateModel.of(
-            model,
+            read.model,
             list(asked.suites),
-            Path(asked.data),
+            asked.data,
             limit=asked.items,
             fewshot=asked.fewshot,
             seed=asked.seed,
             generate=False,
         ),
-        space=_space(study, passages, model, study.perturbations.site),
-        layers=tuple(_space(study, passages, model, site) for site in study.perturbations.layers),
+        space=cluster_space(read, chosen, chosen.site),
+        layers=tuple(cluster_space(read, chosen, site) for site in chosen.layers),
     )
 
 
-def _space(study: PerturbationStudy, passages: ClusterPassages, model: ImportedModel, site: str) -> ClusterSpace:
-    chosen = study.perturbations
+def cluster_space(read: Texts, chosen: PerturbationOptions, site: str) -> ClusterSpace:
+    """The step that finds what belongs to each cluster at a site."""
     return ClusterSpace(
-        passages=passages,
-        model=model,
+        passages=read.passages,
+        model=read.model,
         site=site,
         dimensions=chosen.dimensions,
         rank=chosen.rank,

@@ -60,21 +60,23 @@ class TextCheck:
 
 def read_check(folder: Path, step: CheckedPerturbation) -> TextCheck | None:
     """The check that a step left; None if there was nothing to perturb."""
+    return read_losses(folder, cluster=step.cluster, family=step.family, dose=step.dose)
+
+
+def read_losses(folder: Path, *, cluster: str, family: str, dose: float) -> TextCheck | None:
+    """The losses in a folder, averaged over the passages of each source document: documents are the units."""
     frame = pl.read_parquet(folder / LOSSES_FILE)
     if "after" not in frame.columns:
         return None
-    rises = (
-        frame.group_by("cluster", "source", maintain_order=True)
-        .agg(
-            (pl.col("after") - pl.col("before")).mean(), (pl.col("control") - pl.col("before")).mean().alias("control")
-        )
-        .iter_rows()
+    after, control = (pl.col(arm) - pl.col("before") for arm in ("after", "control"))
+    averaged = frame.group_by("cluster", "source", maintain_order=True).agg(
+        after.mean(), control.mean().alias("control")
     )
     return TextCheck(
-        cluster=step.cluster,
-        family=step.family,
-        dose=step.dose,
-        rises={(cluster, source): (after, control) for cluster, source, after, control in rises},
+        cluster=cluster,
+        family=family,
+        dose=dose,
+        rises={(name, source): (rise, without) for name, source, rise, without in averaged.iter_rows()},
         changes=read_json(folder / CHANGES_FILE),
     )
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import torch
-from tiny_studies import write_text
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from imprint.corpus import byte_tokenizer
 from imprint.studies import PerturbationStudy, parse_study
+from tiny_studies import write_text
 
 COPA = """<?xml version="1.0" encoding="UTF-8"?>
 <copa-corpus version="1.0">
