@@ -1,8 +1,9 @@
 """Exact DBSCAN of wide token states: process-CPU against scikit-learn and faiss range search, and peak memory.
 
 Run with `python -m benchmarks.clustering --json`; `--states FILE.npy` for real activations (token, d), standardised here;
-`--peer PYTHON` is the Python of an environment with scikit-learn and faiss-cpu. `--sampled` clusters through a sample of
-core points instead. One thread, a process each, one run; labels are compared before any ratio is printed.
+`--peer PYTHON` is the Python of an environment with scikit-learn and faiss-cpu. `--float32` also measures a machine without
+fast bfloat16; `--sampled` clusters through a sample of core points instead. One thread, a process each, one run; labels are
+compared before any ratio is printed.
 """
 
 import argparse
@@ -45,7 +46,7 @@ def synthetic(points: int, d: int = 512, types: int = 2000, rank: int = 96) -> n
     return states
 
 
-def ours(path: str, eps: float, min_samples: int, out: str, sample: int) -> dict[str, Any]:
+def ours(path: str, eps: float, min_samples: int, out: str, sample: int, dtype: str) -> dict[str, Any]:
     """Cluster, save the labels, and say what it took; run in a process of its own, so that the peak is its own."""
     torch.set_num_threads(1)
     states = np.load(path, mmap_mode="r" if sample else None)
@@ -54,7 +55,7 @@ def ours(path: str, eps: float, min_samples: int, out: str, sample: int) -> dict
         found = sampled_dbscan(states, eps=eps, min_samples=min_samples, sample=sample, seed=0)
         facts: dict[str, Any] = {"agreement": found.agreement.as_dict(), "labels": found.labels}
     else:
-        exact = dbscan(states, eps=eps, min_samples=min_samples)
+        exact = dbscan(states, eps=eps, min_samples=min_samples, dtype=getattr(torch, dtype, None))
         pairs = len(states) ** 2 / 2
         facts = {"compared": exact.compared / pairs, "verified": exact.verified / pairs, "labels": exact.labels}
     facts |= {"cpu_seconds": time.process_time() - cpu, "wall_seconds": time.perf_counter() - wall}
@@ -95,14 +96,15 @@ def main() -> None:
     parser.add_argument("--quantile", type=float, default=0.5, help="of the k-distances, where eps is put")
     parser.add_argument("--min-samples", type=int, default=10)
     parser.add_argument("--sampled", type=int, default=0, help="cluster through this many sampled points")
+    parser.add_argument("--float32", action="store_true", help="also with products in float32")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--peer", help="the Python of an environment with scikit-learn and faiss-cpu")
     parser.add_argument("--peers", nargs="*", default=["scikit_learn", "faiss"])
-    parser.add_argument("--one", nargs=5, help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=6, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        path, eps, min_samples, out, sample = arguments.one
-        sys.stdout.write(json.dumps(ours(path, float(eps), int(min_samples), out, int(sample))) + "\n")
+        path, eps, min_samples, out, sample, dtype = arguments.one
+        sys.stdout.write(json.dumps(ours(path, float(eps), int(min_samples), out, int(sample), dtype)) + "\n")
         return
     with tempfile.TemporaryDirectory() as place:
         result = measure(arguments, Path(place))
@@ -114,7 +116,9 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     path, eps, shape = prepare(arguments, folder)
     options = [str(path), str(eps), str(arguments.min_samples)]
     own = [sys.executable, "-m", "benchmarks.clustering", "--one", *options]
-    commands = {"imprint": [*own, str(folder / "imprint.npy"), str(arguments.sampled)]}
+    commands = {"imprint": [*own, str(folder / "imprint.npy"), str(arguments.sampled), "fastest"]}
+    if arguments.float32:
+        commands["imprint_float32"] = [*own, str(folder / "imprint_float32.npy"), "0", "float32"]
     for name in arguments.peers if arguments.peer else []:
         commands[name] = [arguments.peer, str(PEER), name, *options, str(folder / f"{name}.npy")]
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in commands}

@@ -33,6 +33,7 @@ def test_the_summary_of_known_items():
     frame = items_frame([choice(0, sure, 0), choice(1, sure, 0), choice(2, sure, 1), choice(3, unsure, 0)])
     (found,) = summarise(frame)
     assert found.accuracy.estimate == 0.75
+    assert (found.accuracy.low, found.accuracy.high) == pytest.approx((0.3006, 0.9544), abs=1e-4)
     assert (found.items, found.chance, found.majority) == (4, 0.5, 0.75)
     assert found.log_prob.estimate == pytest.approx((-0.1 - 0.1 - 9.0 - 1.0) / 4)
     assert found.f1_macro == pytest.approx((2 * 3 / (2 * 3 + 1) + 0.0) / 2)

@@ -15,7 +15,9 @@ from imprint.errors import ConfigError, ImprintError, IntegrityError
 from imprint.interventions.data import EditKind
 
 application = importlib.import_module("imprint.cli.app")  # the package's own `app` is the application in it
-VERBS = ("demo", "run", "train", "locate", "attribute", "retrain", "calibrate", "report", "runs")
+VERBS = (
+    "demo", "run", "train", "cluster", "locate", "evaluate", "perturb", "attribute", "retrain", "calibrate", "report", "runs",
+)  # fmt: skip
 SUBVERBS = ("list", "show", "verify", "prune")
 HEAVY = ("torch", "transformers", "numpy", "scipy", "polars", "sklearn", "altair")
 HELP = f"""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from scipy import stats
 from sklearn.metrics import f1_score
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -146,17 +147,29 @@ def _number(value: Any) -> float | None:
 
 
 def _mean(items: pl.DataFrame, column: str, metric: str, seed: int) -> Effect | None:
+    """A share of right answers has a Wilson interval, which stays within 0 and 1 also for few items."""
     if len(items) < 2:
         return None
-    chance = _number(items["chance"].mean())
-    return bootstrap_mean(
-        items[column].to_numpy(), seed=seed, unit="item", control_name=f"chance {chance:.4f}", metric=metric
+    values, control = items[column].to_numpy(), f"chance {_number(items['chance'].mean()):.4f}"
+    if not np.isin(values, (0.0, 1.0)).all():
+        return bootstrap_mean(values, seed=seed, unit="item", control_name=control, metric=metric)
+    share = float(values.mean())
+    interval = stats.binomtest(round(values.sum()), len(values)).proportion_ci(method="wilson")
+    return Effect(
+        estimate=share,
+        low=min(float(interval.low), share),
+        high=max(float(interval.high), share),
+        n=len(values),
+        unit="item",
+        control=control,
+        metric=metric,
     )
 
 
 def _majority(graded: pl.DataFrame) -> float | None:
     counts = graded["gold"].drop_nulls().value_counts()["count"]
-    return float(counts.to_numpy().max() / len(graded)) if 0 < len(counts) <= _FEW_LABELS else None
+    few = 0 < len(counts) <= min(_FEW_LABELS, len(graded) // 2)
+    return float(counts.to_numpy().max() / len(graded)) if few else None
 
 
 def _f1(chosen: pl.DataFrame) -> float | None:

@@ -72,7 +72,7 @@ def _signs(scorer: Scorer, batch: Batch, asked: Tensor, site: str) -> tuple[dict
     """For the rows that a gold answer is read from: their signs, and the first position that is read."""
     if not bool(asked.any()):
         return {}, {}
-    kept, place = batch.read_row[asked].unique(return_inverse=True)
+    kept, place = torch.unique(batch.read_row[asked], return_inverse=True)
     positions, targets = batch.read_position[asked], batch.read_target[asked]
     inputs = {"input_ids": batch.input_ids[kept], "use_cache": False}
     with reading(scorer.model, place, positions):

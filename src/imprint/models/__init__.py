@@ -20,7 +20,7 @@ from imprint.models.hooks import (
     place,
     record,
 )
-from imprint.models.imported import ImportedModel, open_imported
+from imprint.models.imported import ImportedModel, objective_of, open_imported
 from imprint.models.loading import load_model, load_tokenizer
 from imprint.models.loss import label_mask, log_probs_of, token_losses, weighted_mean_loss
 from imprint.models.prefix import PrefixStates, depth, depth_of, prefix_states, prefixes, resumed
@@ -68,6 +68,7 @@ __all__ = [
     "load_tokenizer",
     "log_probs_of",
     "loss_gradients",
+    "objective_of",
     "open_checkpoint",
     "open_imported",
     "place",

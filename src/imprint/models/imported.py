@@ -6,9 +6,10 @@ from pydantic import Field
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from imprint.errors import ModelError
+from imprint.models.families import Objective, family_of
 from imprint.models.loading import load_model, load_tokenizer
 from imprint.models.quiet import quiet
-from imprint.runs import Context, Step
+from imprint.runs import Context, Step, read_json
 
 WEIGHTS_FOLDER = "model"
 
@@ -45,6 +46,11 @@ class ImportedModel(Step):
         except ModelError as error:
             return context.warn(f"no tokenizer was found: {error}")
         tokenizer.save_pretrained(folder / WEIGHTS_FOLDER)
+
+
+def objective_of(folder: Path) -> Objective:
+    """How the model of a finished `ImportedModel` was trained: causal, masked or seq2seq."""
+    return family_of(str(read_json(folder / WEIGHTS_FOLDER / "config.json")["model_type"])).objective
 
 
 def open_imported(folder: Path, dtype: str) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:

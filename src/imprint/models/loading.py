@@ -88,7 +88,8 @@ def load_model(
     if report["missing_keys"]:
         missing = sorted(report["missing_keys"])
         raise ModelError(f"{place}: {len(missing)} weights are missing (first: {missing[0]}); the file is incomplete.")
-    ready: Any = _plain(model).to(torch_dtype) if gguf else model
+    ready: Any = _plain(model) if gguf else model
+    ready.to(torch_dtype)
     _own_memory(ready)
     return cast(PreTrainedModel, ready.to(torch_device).eval())
 

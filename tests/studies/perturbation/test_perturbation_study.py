@@ -74,12 +74,10 @@ def test_lost_results_are_computed_again_to_the_same_bytes(result, world, out, t
     copy = tmp_path / "copy"
     shutil.copytree(out, copy)
     store = Store(copy / "store")
-    lost = [
-        entry for entry in store.list() if "PerturbedItems" in entry.manifest.step or "Space" in entry.manifest.step
-    ]
+    lost = [entry for entry in store.list() if "PerturbedItems" in entry.step or "Space" in entry.step]
     assert len(lost) > 6
     for entry in lost[::2]:
-        shutil.rmtree(entry.path)
+        shutil.rmtree(entry.folder)
     run_perturbation_study(tiny_study(world), copy, executor=HERE)
     assert bytes_of(copy / "store") == bytes_of(out / "store")
 

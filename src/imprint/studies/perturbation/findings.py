@@ -59,12 +59,12 @@ class Responses:
     @property
     def harm(self) -> Float64[np.ndarray, "dose item"]:
         """How much each item lost at each dose (nats); positive = worse."""
-        return self.base - self.target
+        return np.asarray(self.base - self.target)
 
     @property
     def control_harm(self) -> Float64[np.ndarray, "dose item"]:
         """The same under the control; zero where there is none."""
-        return np.zeros_like(self.target) if self.control is None else self.base - self.control
+        return np.zeros_like(self.target) if self.control is None else np.asarray(self.base - self.control)
 
     @property
     def beyond(self) -> Float64[np.ndarray, "dose item"]:

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from imprint.capabilities import EvaluateModel
 from imprint.corpus import FileCorpus
 from imprint.corpus.clusters import CharacteriseClusters, ClusterDocuments, CorpusSample, ValidationSheet
+from imprint.errors import ConfigError
 from imprint.models import ImportedModel
+from imprint.models.families import Objective
 from imprint.studies.perturbation.config import (
     ClusterOptions,
     Family,
@@ -119,10 +121,21 @@ def cluster_space(read: Texts, chosen: PerturbationOptions, site: str) -> Cluste
     )
 
 
-def perturbations(study: PerturbationStudy, ground: Groundwork, clusters: tuple[str, ...]) -> Perturbations:
-    """The steps for clusters of these names."""
+def perturbations(
+    study: PerturbationStudy, ground: Groundwork, clusters: tuple[str, ...], objective: Objective
+) -> Perturbations:
+    """The steps for clusters of these names; `ConfigError` for what a model of this kind has no meaning for.
+
+    The loss of plain text is defined for causal models only, so others are not checked on text. Of an encoder-decoder the
+    states that a scorer keeps are not those of the tokens it scores, so distances to prompts are left out.
+    """
     chosen = study.perturbations
-    checked = [family for family in chosen.families if family in TEXT_FAMILIES]
+    if objective != "causal" and ("sign" in chosen.families or chosen.token_shares):
+        raise ConfigError(
+            f"a {objective} model has no gradient signs of answers and no typical tokens of a prompt; leave out the family"
+            " 'sign' and perturbations.token_shares"
+        )
+    checked = [family for family in chosen.families if family in TEXT_FAMILIES and objective == "causal"]
     distances = TaskDistances(evaluation=ground.evaluation, space=ground.space, seed=chosen.seed)
     return Perturbations(
         items={
@@ -163,7 +176,7 @@ def perturbations(study: PerturbationStudy, ground: Groundwork, clusters: tuple[
             for cluster in clusters
             for family in checked
         },
-        distances=distances if chosen.on_stream else None,
+        distances=distances if chosen.on_stream and objective != "seq2seq" else None,
     )
 
 

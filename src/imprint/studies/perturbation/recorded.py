@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from transformers import PreTrainedModel
 
 from imprint.corpus import Packed
-from imprint.models import evaluating, record
+from imprint.models import evaluating, family_of, record
 from imprint.studies.perturbation.passages import sources_of
 
 ROWS_AT_ONCE = 16
@@ -38,7 +38,7 @@ def record_rows(
         for start in range(0, len(rows), ROWS_AT_ONCE):
             span = slice(start, start + ROWS_AT_ONCE)
             with record(model, [site]) as states:
-                model.base_model(input_ids=torch.from_numpy(packed.tokens[rows[span]]))
+                model.base_model(**_inputs(model, packed, rows[span]))
             kept.append(states[site][:, 1:][torch.from_numpy(real[span])].float().numpy())
     place = np.nonzero(real)[0]
     numbers = np.array([clusters.index(name) for name in packed.row_domains[rows].tolist()])
@@ -49,3 +49,12 @@ def record_rows(
         row=place,
         token_id=packed.tokens[rows][:, 1:][real],
     )
+
+
+def _inputs(model: PreTrainedModel, packed: Packed, rows: Int[np.ndarray, "row"]) -> dict[str, torch.Tensor]:
+    """The arguments of a forward pass; a decoder beside an encoder reads the same text."""
+    tokens = torch.from_numpy(packed.tokens[rows])
+    real = np.arange(packed.context + 1)[None, :] <= packed.lengths[rows][:, None]
+    inputs = {"input_ids": tokens, "attention_mask": torch.from_numpy(real.astype(np.int64))}
+    both = family_of(model.config.model_type).objective == "seq2seq"
+    return inputs | ({"decoder_input_ids": tokens} if both else {})

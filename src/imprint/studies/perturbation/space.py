@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from pydantic import Field
 from safetensors.numpy import load_file, save_file
 
 from imprint.corpus import Packed
+from imprint.interventions.activations import site_rms
 from imprint.mechanisms import (
     Association,
     PrincipalDirections,
@@ -42,7 +44,7 @@ class Space:
     site: str
     clusters: tuple[str, ...]
     rms: float
-    """Root mean square of one entry of the states, over all tokens but BOS."""
+    """Root mean square of one entry of the states, the median over tokens (`site_rms`)."""
     dims: tuple[Int[np.ndarray, "_"], ...]
     """R_k of every cluster, strongest first; empty if no dimension is significantly associated."""
     mean: Float[np.ndarray, "width"]
@@ -117,7 +119,7 @@ class ClusterSpace(Step):
         arrays = _reference(recorded, self.seed) | parts.arrays(self.direction)
         arrays |= {f"dims.{number}": dims for number, dims in enumerate(chosen)}
         save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, folder / "space.safetensors")
-        facts = {"site": self.site, "clusters": clusters, "rms": float(np.sqrt(np.square(recorded.states).mean()))}
+        facts = {"site": self.site, "clusters": clusters, "rms": site_rms(torch.from_numpy(recorded.states))}
         summary = [_summary(number, recorded, found, dims, parts) for number, dims in enumerate(chosen)]
         write_json(folder / "space.json", facts | {"summary": dict(zip(clusters, summary, strict=True))})
 
@@ -191,7 +193,7 @@ class _Parts:
             return np.stack([one.directions[0] for one in self.principal])
         if direction == "probe":
             return np.stack([probe_direction(self.probed.task, number) for number in range(len(self.means))])
-        return self.differences / np.linalg.norm(self.differences, axis=1, keepdims=True)
+        return np.asarray(self.differences / np.linalg.norm(self.differences, axis=1, keepdims=True))
 
 
 def _probe(recorded: Recorded, seed: int) -> Selectivity:

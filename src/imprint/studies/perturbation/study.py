@@ -9,6 +9,7 @@ import polars as pl
 from imprint.capabilities import read_items
 from imprint.capabilities.steps import ITEMS
 from imprint.corpus.clusters import Clustering
+from imprint.models import objective_of
 from imprint.runs import Executor, Reporter, Step, Store, read_json, silent
 from imprint.stats import Claim, InfluenceMatrix, Verdict
 from imprint.studies.clock import Clock
@@ -93,13 +94,13 @@ def run_perturbation_study(
         check_hypotheses(study.hypotheses, study.abilities.suites, clusters)
     with clock.stage("model"):
         _get(store, reporter, "open the model", ground.model, ground.passages)
+        plan = perturbations(study, ground, clusters, objective_of(store.path(ground.model)))
     with clock.stage("representation"):
         spaces = [ground.space, *ground.layers]
         executor.run(spaces, store, progress=reporter, stage="find what belongs to each cluster", units=len(spaces))
     with clock.stage("abilities"):
         _get(store, reporter, "measure the model's abilities", ground.evaluation)
         base = read_items(store.path(ground.evaluation) / ITEMS)
-    plan = perturbations(study, ground, clusters)
     with clock.stage("perturb"):
         passes = sum(step.passes for step in plan.scored)
         executor.run(plan.scored, store, progress=reporter, stage="perturb and measure again", units=passes)

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from imprint.corpus import Packed
 from imprint.interventions.activations import Intervention, attention_change, intervene, loss_change
 from imprint.mechanisms import drift
-from imprint.models import Anatomy, Component, ImportedModel, depth_of, evaluating, family_of, open_imported, record
+from imprint.models import Anatomy, Component, ImportedModel, depth_of, evaluating, open_imported, record
 from imprint.runs import Context, Step, atomic_file, derive, write_json
 from imprint.studies.perturbation.config import Family
 from imprint.studies.perturbation.families import Pair, perturbation, with_control
@@ -130,8 +130,3 @@ def _before_and_after(
         model.base_model(**batch)
     states = [found[site][real].float().double().numpy() for found in (before, after)]
     return states[0], states[1], real.nonzero()[:, 0].numpy()
-
-
-def can_be_checked(model: PreTrainedModel) -> bool:
-    """Whether the loss of plain text is defined: the model predicts the next token."""
-    return family_of(model.config.model_type).objective == "causal"
