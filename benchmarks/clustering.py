@@ -2,8 +2,8 @@
 
 Run with `python -m benchmarks.clustering --json`; `--states FILE.npy` for real activations (token, d), standardised here;
 `--peer PYTHON` is the Python of an environment with scikit-learn and faiss-cpu. `--float32` also measures a machine without
-fast bfloat16; `--sampled` clusters through a sample of core points instead. One thread, a process each, one run; labels are
-compared before any ratio is printed.
+fast bfloat16. `--sampled M` clusters through a sample of M points instead, from a memory-mapped float16 file, `--exact`
+compares that with exact labels. One thread, a process each, one run; labels are compared before any ratio is printed.
 """
 
 import argparse
@@ -53,7 +53,8 @@ def ours(path: str, eps: float, min_samples: int, out: str, sample: int, dtype: 
     cpu, wall = time.process_time(), time.perf_counter()
     if sample:
         found = sampled_dbscan(states, eps=eps, min_samples=min_samples, sample=sample, seed=0)
-        facts: dict[str, Any] = {"agreement": found.agreement.as_dict(), "labels": found.labels}
+        reached = None if found.reached is None else found.reached.as_dict()
+        facts: dict[str, Any] = {"agreement": found.agreement.as_dict(), "reached": reached, "labels": found.labels}
     else:
         exact = dbscan(states, eps=eps, min_samples=min_samples, dtype=getattr(torch, dtype, None))
         pairs = len(states) ** 2 / 2
@@ -82,6 +83,7 @@ def prepare(arguments: argparse.Namespace, folder: Path) -> tuple[Path, float, l
         raw = np.load(arguments.states, mmap_mode="r")[: arguments.points]
         states = Standardiser.fit(raw).apply(raw)
     path = folder / "states.npy"
+    states = states.astype(np.float16) if arguments.sampled else states
     np.save(path, states)
     curve = k_distances(states, k=arguments.min_samples, sample=500, seed=0)
     return path, float(np.quantile(curve, arguments.quantile)), list(states.shape)
@@ -96,6 +98,7 @@ def main() -> None:
     parser.add_argument("--quantile", type=float, default=0.5, help="of the k-distances, where eps is put")
     parser.add_argument("--min-samples", type=int, default=10)
     parser.add_argument("--sampled", type=int, default=0, help="cluster through this many sampled points")
+    parser.add_argument("--exact", action="store_true", help="with --sampled: also exact labels")
     parser.add_argument("--float32", action="store_true", help="also with products in float32")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--peer", help="the Python of an environment with scikit-learn and faiss-cpu")
@@ -117,6 +120,8 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     options = [str(path), str(eps), str(arguments.min_samples)]
     own = [sys.executable, "-m", "benchmarks.clustering", "--one", *options]
     commands = {"imprint": [*own, str(folder / "imprint.npy"), str(arguments.sampled), "fastest"]}
+    if arguments.sampled and arguments.exact:
+        commands["exact"] = [*own, str(folder / "exact.npy"), "0", "fastest"]
     if arguments.float32:
         commands["imprint_float32"] = [*own, str(folder / "imprint_float32.npy"), "0", "float32"]
     for name in arguments.peers if arguments.peer else []:

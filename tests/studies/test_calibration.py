@@ -3,7 +3,11 @@ import pytest
 
 from imprint.attribution import BASELINES
 from imprint.runs import LocalExecutor
+from imprint.studies.abilities_scorecard import RETRAINING
+from imprint.studies.ability_perturbations import BASELINES as SIMILARITIES
+from imprint.studies.ability_perturbations import DOSES
 from imprint.studies.calibration import CalibrationOptions, calibrate
+from imprint.studies.planted_abilities import WORLD
 from imprint.studies.planted_ranking import GATE, OTHER, RIGHT, WRONG
 from tiny_studies import bytes_of
 
@@ -16,6 +20,10 @@ BRIEF = CalibrationOptions(
     retraining_steps=4,
     retraining_checkpoint_every=2,
     retraining_seeds=2,
+    ability_steps=2,
+    ability_checkpoint_every=2,
+    ability_seeds=1,
+    ability_items=4,
 )
 DELETED = ("delete all of the cause", "delete a tenth, all of it the cause", "delete a tenth at random")
 
@@ -26,9 +34,14 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def rows(folder):
+def scorecard(folder):
     """A scorecard of models that have learned nothing."""
     return calibrate(folder, BRIEF, executor=HERE)
+
+
+@pytest.fixture(scope="module")
+def rows(scorecard):
+    return scorecard.rows
 
 
 def test_a_row_is_what_json_promises(rows):
@@ -72,16 +85,25 @@ def test_exact_answers_pass_without_any_training(rows):
     assert all(row.passed for row in exact)
 
 
-def test_the_same_folder_is_answered_from_its_store(rows, folder):
+def test_four_abilities_are_shown_as_tables_and_gate_only_retraining(scorecard):
+    mine = [row for row in scorecard.rows if row.world == WORLD]
+    assert {row.method for row in mine if row.gate} == {"untouched", RETRAINING}
+    assert {*DOSES, *SIMILARITIES} < {row.method for row in mine}
+    truth, methods = scorecard.overviews
+    assert truth.columns == ("", "copy", "sums", "brackets", "recall")
+    assert [line[0] for line in methods.lines][-2:] == list(SIMILARITIES)
+
+
+def test_the_same_folder_is_answered_from_its_store(scorecard, folder):
     before = bytes_of(folder, manifests=True)
-    assert calibrate(folder, BRIEF, executor=HERE) == rows
+    assert calibrate(folder, BRIEF, executor=HERE) == scorecard
     assert bytes_of(folder, manifests=True) == before
 
 
 @pytest.mark.slow
 def test_the_planted_cause_is_found_and_every_wrong_method_fails(tmp_path):
     """AT-MDA-4 with hard negatives, two seeds trained through the transition (two minutes or so)."""
-    rows = calibrate(tmp_path, CalibrationOptions(retraining=False), executor=HERE)
+    rows = calibrate(tmp_path, CalibrationOptions(retraining=False, abilities=False), executor=HERE).rows
     assert [(row.method, row.question, row.value) for row in rows if row.passed is False] == []
     gated = [row for row in rows if row.gate and row.world == "hard-negatives"]
     assert len(gated) == 2 * (len(RIGHT) + len(WRONG) + 2)

@@ -13,6 +13,7 @@ def calibrate(
     *,
     out: Path = Path("imprint-calibration"),
     retraining: bool = True,
+    abilities: bool = True,
     processes: Count | None = None,
     all_rows: bool = False,
     json: bool = False,
@@ -23,7 +24,8 @@ def calibrate(
 
     Args:
         out: Folder for stored runs and `scorecard.json`.
-        retraining: Also retrain without the planted cause (most of the time).
+        retraining: Also retrain without the planted cause (AT-MDA-5).
+        abilities: Also train four abilities with four causes, without each cause, and perturb them (most of the time).
         processes: Training processes at a time; by default one a core.
         all_rows: Show the rows without a gate too.
         json: Print a JSON list of rows and nothing else.
@@ -34,8 +36,9 @@ def calibrate(
 
     folder = output_folder(out)
     executor = LocalExecutor(workers=processes or workers())
-    options = CalibrationOptions(retraining=retraining)
-    rows = run_calibration(folder, options, executor=executor, reporter=TerminalReporter(quiet=json))
+    options = CalibrationOptions(retraining=retraining, abilities=abilities)
+    scorecard = run_calibration(folder, options, executor=executor, reporter=TerminalReporter(quiet=json))
+    rows = scorecard.rows
     write_json(folder / "scorecard.json", [row.as_dict() for row in rows])
     if json:
         print_json([row.as_dict() for row in rows])
@@ -44,6 +47,8 @@ def calibrate(
         table = [
             (row.world, row.method, row.question, row.metric, row.value, row.gate, _word(row.passed)) for row in shown
         ]
+        for overview in scorecard.overviews:
+            print_table(overview.title, overview.columns, overview.lines)
         print_table("Trust scorecard", ("world", "method", "question", "metric", "value", "gate", ""), table)
         print_lines([f"Scorecard: {folder / 'scorecard.json'}"])
     missed = [row for row in rows if row.passed is False]

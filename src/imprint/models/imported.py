@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import torch
 from pydantic import Field
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -37,6 +38,7 @@ class ImportedModel(Step):
 
     def execute(self, folder: Path, context: Context) -> None:
         """Load, and save as safetensors in the asked dtype."""
+        torch.set_num_threads(1)
         source = self.source if self.file is None else str(self.file)
         model = load_model(source, revision=self.revision, gguf_file=self.gguf_file, dtype=self.dtype)
         with quiet():

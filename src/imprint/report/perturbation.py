@@ -31,7 +31,8 @@ LIMITS = (
     "Perturbing a representation shows what the trained model uses, not what its training data taught it: only retraining"
     " without a cluster shows that (rung 4), and `imprint calibrate` says how often the two agree in a planted world.",
     "The clusters are text that stands for training data; whether the model was trained on this text is not known.",
-    "One draw of each matched control was run: a cell that barely beats its control may not beat another draw.",
+    "A matched control is the mean of a few random draws, which the intervals take as given: a cell that barely beats its"
+    " control may not beat other draws.",
     "Items are the units of every interval; another draw of the same benchmark is what they speak of, not other benchmarks.",
     "Abilities near chance cannot fall: read the log-probability of the gold answer beside the accuracy.",
 )

@@ -55,7 +55,7 @@ class AbilityAnswers(Step):
 class AbilityTraining:
     """The four-abilities world, how long its models are trained, and how many questions they are asked."""
 
-    steps: int = 1500
+    steps: int = 2000
     checkpoint_every: int = 250
     world: AbilitiesWorld = field(default_factory=AbilitiesWorld)
     batch: int = 64

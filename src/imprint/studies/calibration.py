@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imprint.runs import Executor, Reporter, Store, silent
+from imprint.studies.abilities_scorecard import abilities_scorecard
+from imprint.studies.ability_training import AbilityTraining
 from imprint.studies.exact_answers import exact_rows
 from imprint.studies.planted_ranking import ranking_rows
 from imprint.studies.planted_retraining import retraining_rows
 from imprint.studies.planted_training import PlantedTraining
-from imprint.studies.scorecard import Row
+from imprint.studies.scorecard import Scorecard
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,13 +25,18 @@ class CalibrationOptions:
     retraining_steps: int = 1400
     retraining_checkpoint_every: int = 50
     retraining_seeds: int = 5
+    abilities: bool = True
+    ability_steps: int = 2000
+    ability_checkpoint_every: int = 250
+    ability_seeds: int = 2
+    ability_items: int = 200
 
 
-def calibrate(out: Path, options: CalibrationOptions, *, executor: Executor, reporter: Reporter = silent) -> list[Row]:
+def calibrate(out: Path, options: CalibrationOptions, *, executor: Executor, reporter: Reporter = silent) -> Scorecard:
     """Every row of the scorecard; resumable like a study.
 
-    Exact answers (AT-MDA-1 to 3, AT-IH-1), rankings in the world with hard negatives (AT-MDA-4), and retraining without the
-    planted cause against as many random rows (AT-MDA-5).
+    Exact answers (AT-MDA-1 to 3, AT-IH-1), rankings in the world with hard negatives (AT-MDA-4), retraining without the
+    planted cause against as many random rows (AT-MDA-5), and four abilities with four causes (AT-E2E).
     """
     store = Store(out / "store")
     with reporter.stage("exact answers", 1) as advance:
@@ -44,4 +51,10 @@ def calibrate(out: Path, options: CalibrationOptions, *, executor: Executor, rep
             "ord2", steps=options.retraining_steps, checkpoint_every=options.retraining_checkpoint_every
         )
         rows += retraining_rows(plain, options.retraining_seeds, store, executor, reporter)
-    return rows
+    if not options.abilities:
+        return Scorecard(rows=tuple(rows))
+    training = AbilityTraining(
+        steps=options.ability_steps, checkpoint_every=options.ability_checkpoint_every, items=options.ability_items
+    )
+    four = abilities_scorecard(training, options.ability_seeds, store, executor, reporter)
+    return Scorecard(rows=(*rows, *four.rows), overviews=four.overviews)

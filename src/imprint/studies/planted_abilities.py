@@ -15,23 +15,16 @@ from imprint.stats import (
     Effect,
     InfluenceMatrix,
     InfluenceRecord,
-    assignment,
     influence_matrix,
-    matched_p,
-    matrix_correlation,
     paired_difference,
 )
-from imprint.studies.ability_perturbations import BASELINES, DOSES, INFLUENCE_FILE, AbilityInfluence
+from imprint.studies.ability_perturbations import DOSES, INFLUENCE_FILE, AbilityInfluence
 from imprint.studies.ability_training import AbilityTraining, accuracies_of
-from imprint.studies.scorecard import Row
 
 WORLD = "four abilities"
-RETRAINING = "retraining without each kind"
 EVERYTHING = "mean of all perturbations"
 """Source 001's Φ: every family, site and dose in one mean."""
 TRUTH = tuple(range(len(KINDS)))
-LEARNED = 0.5
-"""Share of the way from chance to perfect that every ability must reach in every untouched run."""
 CLUSTER_ROWS = 256
 PERTURBED_ITEMS = 100
 
@@ -51,7 +44,7 @@ class DeletionTruth:
         return np.asarray((self.untouched[None] - self.without).mean(1))
 
     def effect(self, kind: int, ability: int) -> Effect:
-        """One cell with its interval over paired pipeline seeds."""
+        """One cell with its interval over paired pipeline seeds (2 or more)."""
         return paired_difference(
             self.untouched[:, ability],
             self.without[kind, :, ability],
@@ -61,17 +54,26 @@ class DeletionTruth:
             metric=f"{ABILITIES[ability]}, share above chance",
         )
 
+    def lead(self, kind: int) -> Float64[np.ndarray, " seed"]:
+        """For every seed, the loss of the kind's own ability minus the largest other loss of its row and its column.
 
-def abilities_rows(
-    training: AbilityTraining, seeds: int, store: Store, executor: Executor, reporter: Reporter
-) -> list[Row]:
-    """The scorecard rows: Ψ over `seeds` pipelines, then every cheap Φ of the same untouched runs."""
-    truth = deletion_truth(training, seeds, store, executor, reporter)
-    phi = influence_records(training, seeds, store, executor, reporter)
-    rows = truth_rows(truth)
-    for family in (*DOSES, EVERYTHING, *BASELINES):
-        rows += family_rows(phi, truth, family)
-    return rows
+        Trust: the largest of six noisy losses leans upwards, so the lead is too small rather than too large.
+        """
+        lost = self.untouched[None] - self.without
+        row, column = np.delete(lost[kind], kind, axis=1), np.delete(lost[:, :, kind], kind, axis=0).T
+        return np.asarray(lost[kind, :, kind] - np.concatenate([row, column], axis=1).max(1))
+
+    def lead_effect(self, kind: int) -> Effect:
+        """The mean lead with its interval over paired pipeline seeds (2 or more)."""
+        lead = self.lead(kind)
+        return paired_difference(
+            lead,
+            np.zeros_like(lead),
+            seed=0,
+            unit="pipeline seed",
+            control_name="the largest other loss of its row and column",
+            metric=f"{ABILITIES[kind]}, share above chance",
+        )
 
 
 def deletion_truth(
@@ -134,67 +136,3 @@ def family_matrix(table: pl.DataFrame, family: str, *, metric: str = "correct") 
     ]
     order = sorted(records, key=lambda one: (KINDS.index(one.cluster), ABILITIES.index(one.ability)))
     return influence_matrix(order, subtract_control=True)
-
-
-def truth_rows(truth: DeletionTruth) -> list[Row]:
-    """Ψ cell by cell, and the gates: everything was learned, and retraining gives back the planted permutation."""
-    lowest = float(truth.untouched.min())
-    found = assignment(truth.matrix)
-    seeds = len(truth.untouched)
-    over = f"over {seeds} seeds"
-    rows = [
-        _row("untouched", f"lowest ability {over}", "share above chance", lowest, f">= {LEARNED}", lowest >= LEARNED),
-        _row(
-            RETRAINING,
-            f"kinds whose own ability loses most, both ways, {over}",
-            "of 4",
-            float(found.dominant if found.abilities == TRUTH else 0),
-            "= 4",
-            found.recovers(TRUTH),
-        ),
-        _row(RETRAINING, "mean loss of the caused minus all other abilities", "share above chance", found.margin),
-        _row(RETRAINING, "planted match among all 24", "permutation p", matched_p(truth.matrix, TRUTH)),
-    ]
-    for kind in TRUTH:
-        for ability in TRUTH:
-            effect = truth.effect(kind, ability)
-            words = f"loss of {ABILITIES[ability]} without {KINDS[kind]} [{effect.low:+.2f}, {effect.high:+.2f}]"
-            gate = "> 0 by its interval" if kind == ability else ""
-            passed = effect.low > 0 if kind == ability else None
-            rows.append(_row(RETRAINING, words, "share above chance", effect.estimate, gate, passed))
-    return rows
-
-
-def family_rows(table: pl.DataFrame, truth: DeletionTruth, family: str) -> list[Row]:
-    """What one cheap method recovers, without a gate: that is the finding."""
-    rows = []
-    for metric in ("correct", "log_prob") if family not in BASELINES else ("correct",):
-        matrix = family_matrix(table, family, metric=metric)
-        phi = matrix.mean
-        name = "similarity" if family in BASELINES else "accuracy" if metric == "correct" else "log-prob"
-        agreed = sum(column == row for row, column in enumerate(assignment(phi).abilities))
-        rows += [
-            _row(family, f"clusters matched with their own ability, {name}", "of 4", agreed),
-            _row(family, f"own ability the largest of row and column, {name}", "of 4", _own(phi)),
-        ]
-        if family not in BASELINES:
-            told = int(((np.diag(matrix.q) <= 0.05) & (np.diag(phi) > 0)).sum())
-            rows.append(_row(family, f"own ability hurt more than by controls, q <= .05, {name}", "of 4", told))
-        if np.ptp(phi) > 0:
-            tied = matrix_correlation(phi, truth.matrix)
-            rows.append(_row(family, f"rank correlation with retraining (p = {tied.p:.3f}), {name}", "rho", tied.rho))
-    return rows
-
-
-def _own(phi: Float64[np.ndarray, "kind ability"]) -> int:
-    """Diagonal cells that are the largest of their row and of their column."""
-    diagonal = np.diag(phi)
-    return int(((diagonal == phi.max(1)) & (diagonal == phi.max(0)) & (np.ptp(phi, axis=1) > 0)).sum())
-
-
-def _row(
-    method: str, question: str, metric: str, value: float | int, gate: str = "", passed: bool | None = None
-) -> Row:
-    return Row(
-        world=WORLD, method=method, question=question, metric=metric, value=float(value), gate=gate, passed=passed
-    )

@@ -1,4 +1,4 @@
-"""A line of the trust scorecard."""
+"""The trust scorecard: its lines, and the tables that show several lines at a glance."""
 
 from dataclasses import asdict, dataclass
 
@@ -19,3 +19,20 @@ class Row:
     def as_dict(self) -> dict[str, object]:
         """Plain numbers and words."""
         return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Overview:
+    """A table for people; every number in it is also the value of a row."""
+
+    title: str
+    columns: tuple[str, ...]
+    lines: tuple[tuple[str | float, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scorecard:
+    """All rows, and the tables that show some of them at a glance."""
+
+    rows: tuple[Row, ...]
+    overviews: tuple[Overview, ...] = ()

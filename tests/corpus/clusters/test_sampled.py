@@ -1,8 +1,10 @@
-"""Clusters through a sample of core points: close to the exact ones, and the distance from them is measured."""
+"""Clusters through a sample of core points: exact core points among all points, and how much the draw decides."""
 
 import numpy as np
 import pytest
 from blobs import gaussians, token_like
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components
 from sklearn.metrics import adjusted_rand_score
 
 from imprint.corpus.clusters import sampled_dbscan
@@ -11,22 +13,75 @@ from imprint.corpus.clusters.sampled import count_neighbours
 from imprint.errors import ConfigError
 
 
-def test_separated_clusters_are_found_through_a_sample_and_the_agreement_says_so():
+def brute(states, cores, eps):
+    """DBSCAN++ by definition: components of the graph of sampled core points and all points within eps of them."""
+    near = np.linalg.norm(states[:, None].astype(float) - states[cores][None].astype(float), axis=2) <= eps
+    _, component = connected_components(csr_matrix(near.T.astype(int) @ near.astype(int)), directed=False)
+    return np.where(near.any(1), component[near.argmax(1)], -1)
+
+
+def test_separated_clusters_are_found_through_a_sample():
     states, truth = gaussians(4000, 8, distance=60)
-    found = sampled_dbscan(states, eps=3.0, min_samples=5, sample=1000, overlap=2000, seed=0)
+    found = sampled_dbscan(states, eps=3.0, min_samples=5, sample=1000, seed=0)
     exact = dbscan(states, eps=3.0, min_samples=5)
     assert adjusted_rand_score(exact.labels, found.labels) > 0.95
-    assert found.agreement.estimate > 0.9
-    assert found.agreement.control == "exact DBSCAN"
     assert adjusted_rand_score(truth, found.labels) > 0.95
+    assert found.agreement.estimate > 0.9
+    assert found.agreement.control == "the other half"
 
 
-def test_the_agreement_falls_where_the_sample_is_too_thin():
+@pytest.mark.parametrize("kind", [np.float32, np.float16])
+def test_labels_are_those_of_the_definition(kind):
+    states = token_like(9000, 24).astype(kind)
+    found = sampled_dbscan(states, eps=2.0, sample=1500, seed=0)
+    exact = dbscan(states, eps=2.0)
+    np.testing.assert_array_equal(found.core, exact.core[found.sample])
+    np.testing.assert_array_equal(found.labels, brute(states, found.sample[found.core], 2.0))
+
+
+def test_density_is_that_of_the_whole_and_not_of_the_sample():
+    states, _ = gaussians(4000, 4, centres=2, distance=60)
+    found = sampled_dbscan(states, eps=0.9, min_samples=40, sample=100, seed=0)
+    assert found.core.sum() > 50
+    assert not dbscan(states[found.sample], eps=0.9, min_samples=40).core.any()
+
+
+def test_core_points_hang_together_through_points_that_both_reach():
+    chain = np.arange(0, 100, 0.5)[:, None]
+    found = sampled_dbscan(chain, eps=1.6, min_samples=3, sample=100, seed=0)
+    gaps = np.diff(chain[found.sample[found.core], 0])
+    assert gaps.max() > 1.6
+    assert found.labels.max() < (gaps > 1.6).sum()
+
+
+def test_more_points_come_closer_to_the_exact_labels_and_agreement_shows_it():
     states = token_like(3000, 24)
-    options = {"eps": 2.0, "min_samples": 10, "overlap": 2000, "seed": 0}
-    thick = sampled_dbscan(states, sample=2400, **options).agreement
-    thin = sampled_dbscan(states, sample=30, **options).agreement
-    assert thick.estimate > 0.8 > thin.estimate
+    exact = dbscan(states, eps=2.0).labels
+    thick, thin = (sampled_dbscan(states, eps=2.0, sample=sample, seed=0) for sample in (2400, 100))
+    assert adjusted_rand_score(exact, thick.labels) > 0.95 > 0.8 > adjusted_rand_score(exact, thin.labels)
+    assert thick.agreement.estimate > 0.85 > thin.agreement.estimate
+
+
+def test_the_share_of_core_points_reached_is_near_the_truth():
+    states = token_like(6000, 24)
+    exact, found = dbscan(states, eps=1.6), sampled_dbscan(states, eps=1.6, sample=500, seed=0)
+    outside = np.setdiff1d(np.flatnonzero(exact.core), found.sample)
+    true = (found.labels[outside] >= 0).mean()
+    assert found.reached.low - 0.03 < true < found.reached.high + 0.03
+    assert true < 0.97
+
+
+def test_where_nothing_is_dense_all_is_noise():
+    states = np.random.default_rng(0).standard_normal((300, 32))
+    found = sampled_dbscan(states, eps=0.1, sample=50, seed=0)
+    assert (found.labels == -1).all()
+    assert found.reached is None
+
+
+def test_progress_adds_up_to_the_points():
+    seen = []
+    sampled_dbscan(token_like(9001, 8), eps=1.0, sample=500, seed=0, advance=seen.append)
+    assert sum(seen) == 9001
 
 
 def test_counting_stops_at_enough_and_not_before():
@@ -42,7 +97,7 @@ def test_counting_stops_at_enough_and_not_before():
 
 def test_the_same_seed_gives_the_same_sample():
     states = token_like(2000, 8)
-    one, two = (sampled_dbscan(states, eps=1.0, sample=500, overlap=500, seed=3) for _ in range(2))
+    one, two = (sampled_dbscan(states, eps=1.0, sample=500, seed=3) for _ in range(2))
     np.testing.assert_array_equal(one.labels, two.labels)
     np.testing.assert_array_equal(one.sample, two.sample)
 
@@ -50,5 +105,3 @@ def test_the_same_seed_gives_the_same_sample():
 def test_a_sample_that_is_none_is_refused():
     with pytest.raises(ConfigError, match="50 of 50 points is no sample"):
         sampled_dbscan(np.ones((50, 2)), eps=1.0, sample=50, seed=0)
-    with pytest.raises(ConfigError, match="measure nothing"):
-        sampled_dbscan(np.ones((50, 2)), eps=1.0, sample=10, overlaps=1, seed=0)

@@ -6,7 +6,7 @@ import torch
 from made_space import PLANTED, WIDTH, recorded, space_of
 
 from imprint.interventions.activations import Affine, Mean, Noise, Shift, Sign, change_rms
-from imprint.studies.perturbation.families import TokenTable, perturbation, with_control
+from imprint.studies.perturbation.families import TokenTable, matched_control, perturbation
 
 
 @pytest.fixture
@@ -44,17 +44,17 @@ def test_nothing_to_ablate_is_said(space):
 @pytest.mark.parametrize("family", ["ablation", "noise", "shift", "erasure"])
 def test_controls_change_as_much_elsewhere(space, family):
     target = perturbation(space, "prose", family, seed=0)
-    pair = with_control(target, space, seed=1)
+    drawn = matched_control(target, space, seed=1)
     states = space.reference.astype(np.float32)
-    assert change(pair.control, states) == pytest.approx(change(pair.target, states), rel=0.25)
-    assert "random directions" in pair.matched or "other dimensions" in pair.matched
+    control = drawn.intervention.at(drawn.ratio)
+    assert change(control, states) == pytest.approx(change(target, states), rel=0.25)
+    assert "random directions" in drawn.words or "other dimensions" in drawn.words
 
 
-def test_doses_keep_the_controls_ratio(space):
-    pair = with_control(perturbation(space, "prose", "shift", seed=0), space, seed=1)
-    twice = pair.at(2.0)
-    assert twice.target.dose == 2.0
-    assert twice.control.dose == pytest.approx(2 * pair.control.dose)
+def test_draws_of_a_control_differ(space):
+    target = perturbation(space, "prose", "shift", seed=0)
+    first, second = (matched_control(target, space, seed=seed).intervention.edit.direction for seed in (1, 2))
+    assert abs(float(first @ second)) < 0.99
 
 
 def test_signs_get_as_many_other_tokens(space):
@@ -62,7 +62,8 @@ def test_signs_get_as_many_other_tokens(space):
     members = torch.zeros(6, 5, dtype=torch.bool)
     members[:2] = True
     tokens = TokenTable(signs=table, members=members, candidates=torch.ones(6, 5, dtype=torch.bool))
-    pair = with_control(perturbation(space, "code", "sign", seed=0, tokens=tokens), space, seed=1, tokens=tokens)
-    assert isinstance(pair.target.edit, Sign)
-    assert int(pair.control.tokens.sum()) == int(members.sum())
-    assert not bool((pair.control.tokens & members).any())
+    target = perturbation(space, "code", "sign", seed=0, tokens=tokens)
+    drawn = matched_control(target, space, seed=1, tokens=tokens).intervention
+    assert isinstance(target.edit, Sign)
+    assert int(drawn.tokens.sum()) == int(members.sum())
+    assert not bool((drawn.tokens & members).any())

@@ -109,6 +109,14 @@ def test_items_are_paired_by_name_not_by_place(tmp_path):
     assert read.matched == "words"
 
 
+def test_draws_of_the_control_are_averaged(tmp_path):
+    plain = [-0.5, -1.5]
+    draws = [_frame("control", 1.0, [-1.0, -2.0]), _frame("control", 1.0, [-2.0, -3.0])]
+    folder = _write(tmp_path / "d", [_frame("base", 0.0, plain), _frame("target", 1.0, plain), *draws])
+    (read,) = read_responses(folder, cluster="code", family="noise")
+    np.testing.assert_allclose(read.control_harm, [[1.0, 1.0]])
+
+
 def test_a_missing_item_is_an_error(tmp_path):
     folder = _write(tmp_path / "b", [_frame("base", 0.0, [-0.5, -1.5]), _frame("target", 1.0, [-0.5])])
     with pytest.raises(InputError, match="lacks items"):

@@ -82,11 +82,6 @@ def test_lost_results_are_computed_again_to_the_same_bytes(result, world, out, t
     assert bytes_of(copy / "store") == bytes_of(out / "store")
 
 
-def test_another_folder_and_two_processes_give_the_same_bytes(result, world, out, tmp_path):
-    run_perturbation_study(tiny_study(world), tmp_path, executor=LocalExecutor(workers=2))
-    assert bytes_of(tmp_path / "store") == bytes_of(out / "store")
-
-
 def test_the_report_holds_what_was_found(result, out):
     data = perturbation_report(result, command="imprint run study.yaml", created="today")
     save_report_data(data, out / "report.json")

@@ -99,6 +99,8 @@ class PerturbationOptions(BaseModel):
     families: tuple[Family, ...] = ("ablation", "noise", "shift", "sign")
     doses: dict[Family, tuple[float, ...]] = Field(default_factory=dict)
     """Doses of each family, ascending; by default `DEFAULT_DOSES`."""
+    control_draws: int = Field(default=2, ge=1)
+    """Random draws of each matched control; their mean is what a perturbation is compared with."""
     global_noise: bool = True
     """Also noise in all dimensions at once, the reference that no cluster is special in."""
     layers: tuple[str, ...] = ()

@@ -1,6 +1,6 @@
 """The perturbation families of the study, made from a cluster's space, each with its matched control."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -39,17 +39,12 @@ class TokenTable:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Pair:
-    """A perturbation and its control at dose 1, and in words what was matched."""
+class Matched:
+    """A control at dose 1; its dose is `ratio` times the target's. In words, what was matched."""
 
-    target: Intervention
-    control: Intervention
-    matched: str
-
-    def at(self, dose: float) -> "Pair":
-        """Both at another dose; the control's dose keeps its ratio to the target's."""
-        assert isinstance(self.control.dose, float)
-        return replace(self, target=self.target.at(dose), control=self.control.at(dose * self.control.dose))
+    intervention: Intervention
+    ratio: float
+    words: str
 
 
 def perturbation(
@@ -76,20 +71,25 @@ def perturbation(
     return Intervention(site=space.site, edit=edit, tokens=tokens.members)
 
 
-def with_control(target: Intervention, space: Space, *, seed: int, tokens: TokenTable | None = None) -> Pair:
-    """The perturbation beside its control, made from it: equal rank, explained variance and norm, or equal token count."""
+def matched_control(target: Intervention, space: Space, *, seed: int, tokens: TokenTable | None = None) -> Matched:
+    """One draw of the control made from a perturbation: equal rank, explained variance and norm, or equal token count."""
     if isinstance(target.edit, Sign):
         assert tokens is not None
         drawn = random_tokens(target, tokens.candidates, seed=seed)
-        return Pair(target=target, control=drawn.intervention, matched=_tokens_in_words(target))
+        return _matched(drawn, _tokens_in_words(target))
     try:
         drawn = random_directions(target, _tensor(space.reference), seed=seed, tolerance=0.05)
     except ConfigError as error:
         if isinstance(target.edit, Shift | Affine):
             raise
-        drawn = random_dims(target, seed=seed)
-        return Pair(target=target, control=drawn.intervention, matched=f"as many other dimensions ({error})")
-    return Pair(target=target, control=drawn.intervention, matched=_directions_in_words(drawn))
+        return _matched(random_dims(target, seed=seed), f"as many other dimensions ({error})")
+    return _matched(drawn, _directions_in_words(drawn))
+
+
+def _matched(control: Control, words: str) -> Matched:
+    dose = control.intervention.dose
+    assert isinstance(dose, float)
+    return Matched(intervention=control.intervention, ratio=dose, words=words)
 
 
 def _tokens_in_words(target: Intervention) -> str:

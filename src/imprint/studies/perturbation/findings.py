@@ -50,7 +50,7 @@ class Responses:
     """Log-probability of the gold answer among the options, unperturbed."""
     target: Float64[np.ndarray, "dose item"]
     control: Float64[np.ndarray, "dose item"] | None
-    """None for the perturbation of everything, which has no control."""
+    """The mean over the draws of the control; None for the perturbation of everything, which has no control."""
     base_correct: Float64[np.ndarray, "item"]
     target_correct: Float64[np.ndarray, "dose item"]
     chance: float
@@ -69,7 +69,7 @@ class Responses:
     @property
     def beyond(self) -> Float64[np.ndarray, "dose item"]:
         """Harm minus the control's."""
-        return self.harm - self.control_harm
+        return np.asarray(self.harm - self.control_harm)
 
 
 def read_responses(folder: Path, *, cluster: str, family: str) -> list[Responses]:
@@ -113,11 +113,12 @@ def _responses(frame: pl.DataFrame, cluster: str, suite: str, family: str, match
 def _stack(
     frame: pl.DataFrame, base: pl.DataFrame, arm: str, doses: Sequence[float], column: str
 ) -> Float64[np.ndarray, "dose item"]:
-    """One row a dose, items in the order of the base; a missing item is an error, never a gap."""
+    """One row a dose, items in the order of the base, mean over draws; a missing item is an error, never a gap."""
     keys = ["task", "item"]
     rows = []
     for dose in doses:
-        found = base.select(keys).join(frame.filter(arm=arm, dose=dose), on=keys, how="left", maintain_order="left")
+        mine = frame.filter(arm=arm, dose=dose).group_by(keys).agg(pl.col("margin", "correct").mean())
+        found = base.select(keys).join(mine, on=keys, how="left", maintain_order="left")
         if found["margin"].null_count() or len(found) != len(base):
             raise InputError(f"dose {dose} of the {arm} arm lacks items of the base; compute it again.")
         rows.append(found[column].fill_null(0.0).to_numpy())

@@ -1,6 +1,6 @@
 """Every item of every ability under a perturbation of one cluster and under its matched control, dose by dose."""
 
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from imprint.capabilities import EvaluateModel, Scorer, gold_signs
 from imprint.interventions.activations import Intervention, Noise, entry_layer
 from imprint.runs import Context, Step, atomic_file, derive, write_json
 from imprint.studies.perturbation.config import Family
-from imprint.studies.perturbation.families import Pair, TokenTable, perturbation, with_control
+from imprint.studies.perturbation.families import TokenTable, matched_control, perturbation
 from imprint.studies.perturbation.session import Session, session
 from imprint.studies.perturbation.space import ClusterSpace, Space
 
@@ -24,11 +24,22 @@ BASE, TARGET, CONTROL = "base", "target", "control"
 KEPT = ("suite", "task", "item", "correct", "log_prob", "chance", "margin")
 
 
-class PerturbedItems(Step):
-    """Items under one family of perturbation of one cluster: base, target and control at every dose.
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Arm:
+    """An intervention at dose 1 under its name; its dose is `ratio` times that of the target."""
 
-    Columns of `perturbed.parquet`: arm, dose, suite, task, item, correct, log_prob, chance, margin (log-probability of the
-    gold answer among the options, nats). The unperturbed base is scored in the same batches.
+    name: str
+    intervention: Intervention
+    draw: int = 0
+    ratio: float = 1.0
+    matched: str = ""
+
+
+class PerturbedItems(Step):
+    """Items under one family of perturbation of one cluster: base, target and several draws of its control at every dose.
+
+    Columns of `perturbed.parquet`: arm, draw, dose, suite, task, item, correct, log_prob, chance, margin (log-probability
+    of the gold answer among the options, nats). The unperturbed base is scored in the same batches.
     """
 
     evaluation: EvaluateModel
@@ -37,6 +48,7 @@ class PerturbedItems(Step):
     """None: noise in every dimension of every token, the reference that no cluster is special in (no control)."""
     family: Family
     doses: tuple[float, ...] = Field(min_length=1)
+    control_draws: int = Field(default=2, ge=1)
     token_share: float = Field(default=0.25, gt=0, lt=1)
     """Gradient-sign injection reaches this share of the tokens: those most typical of the cluster."""
     seed: int = 0
@@ -44,7 +56,7 @@ class PerturbedItems(Step):
     @property
     def passes(self) -> int:
         """How many times the items are scored, the base included."""
-        return 1 + len(self.doses) * (1 if self.cluster is None else 2)
+        return 1 + len(self.doses) * (1 if self.cluster is None else 1 + self.control_draws)
 
     def execute(self, folder: Path, context: Context) -> None:
         """Score everything and write items and facts."""
@@ -52,34 +64,37 @@ class PerturbedItems(Step):
         scorer = open_.scorer(entry_layer(open_.model, [_anywhere(space)]))
         frames = [items(open_, scorer, (), BASE, 0.0)]
         context.advance(1)
-        pair = self._pair(space, open_, scorer)
-        if pair is None:
+        arms = self._arms(space, open_, scorer)
+        if not arms:
             context.warn(f"nothing of {space.site} belongs to cluster '{self.cluster}', so {self.family} was not tried")
             context.advance(self.passes - 1)
-        for arm, dose, acting in self._arms(pair):
-            frames.append(items(open_, scorer, (acting,), arm, dose))
-            context.advance(1)
+        for arm in arms:
+            for dose in self.doses:
+                acting = arm.intervention.at(dose * arm.ratio)
+                frames.append(items(open_, scorer, (acting,), arm.name, dose, draw=arm.draw))
+                context.advance(1)
         with atomic_file(folder / ITEMS_FILE) as partial:
             pl.concat(frames).write_parquet(partial)
-        facts = {"tried": pair is not None, "matched": "" if isinstance(pair, Intervention | None) else pair.matched}
-        write_json(folder / FACTS_FILE, facts)
+        matched = "; ".join(arm.matched for arm in arms if arm.matched)
+        write_json(folder / FACTS_FILE, {"tried": bool(arms), "matched": matched})
 
-    def _pair(self, space: Space, open_: Session, scorer: Scorer) -> Pair | Intervention | None:
+    def _arms(self, space: Space, open_: Session, scorer: Scorer) -> "list[Arm]":
+        """The perturbation and the draws of its control; none if nothing belongs to the cluster."""
         if self.cluster is None:
-            return _anywhere(space)
+            return [Arm(name=TARGET, intervention=_anywhere(space))]
         seed = derive(self.seed, self.cluster, self.family) % 2**31
         tokens = self._tokens(space, open_, scorer) if self.family == "sign" else None
         target = perturbation(space, self.cluster, self.family, seed=seed, tokens=tokens)
-        return None if target is None else with_control(target, space, seed=seed + 1, tokens=tokens)
-
-    def _arms(self, pair: Pair | Intervention | None) -> Iterator[tuple[str, float, Intervention]]:
-        for dose in self.doses if pair is not None else ():
-            if isinstance(pair, Intervention):
-                yield TARGET, dose, pair.at(dose)
-            elif pair is not None:
-                both = pair.at(dose)
-                yield TARGET, dose, both.target
-                yield CONTROL, dose, both.control
+        if target is None:
+            return []
+        drawn = [
+            matched_control(target, space, seed=seed + 1 + draw, tokens=tokens) for draw in range(self.control_draws)
+        ]
+        controls = [
+            Arm(name=CONTROL, draw=draw, intervention=one.intervention, ratio=one.ratio, matched=one.words)
+            for draw, one in enumerate(drawn)
+        ]
+        return [Arm(name=TARGET, intervention=target), *controls]
 
     def _tokens(self, space: Space, open_: Session, scorer: Scorer) -> TokenTable:
         assert self.cluster is not None
@@ -125,12 +140,14 @@ class PerturbedTokens(Step):
             pl.concat(frames).write_parquet(partial)
 
 
-def items(open_: Session, scorer: Scorer, acting: tuple[Intervention, ...], arm: str, dose: float) -> pl.DataFrame:
+def items(
+    open_: Session, scorer: Scorer, acting: tuple[Intervention, ...], arm: str, dose: float, *, draw: int = 0
+) -> pl.DataFrame:
     """The items of the bench under some interventions, with the columns that are kept."""
     scored = open_.bench.items(scorer.score(acting))
     margin = [_margin(*row) for row in scored.select("log_prob", "options").iter_rows()]
     kept = scored.with_columns(pl.Series("margin", margin, dtype=pl.Float64)).select(KEPT)
-    return kept.select(pl.lit(arm).alias("arm"), pl.lit(dose).alias("dose"), pl.all())
+    return kept.select(pl.lit(arm).alias("arm"), pl.lit(draw).alias("draw"), pl.lit(dose).alias("dose"), pl.all())
 
 
 def _margin(log_prob: float, options: list[float] | None) -> float:

@@ -194,5 +194,6 @@ def _items(
         cluster=cluster,
         family=family,
         doses=doses,
+        control_draws=study.perturbations.control_draws,
         seed=study.perturbations.seed,
     )

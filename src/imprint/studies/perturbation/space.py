@@ -106,6 +106,7 @@ class ClusterSpace(Step):
 
     def execute(self, folder: Path, context: Context) -> None:
         """Record the site on the fitting half and work out what belongs to whom."""
+        torch.set_num_threads(1)
         packed = Packed.load(context.get(self.passages))
         model, _ = open_imported(context.get(self.model), self.model.dtype)
         clusters = tuple(dict.fromkeys(packed.domains))

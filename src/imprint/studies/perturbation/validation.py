@@ -17,7 +17,7 @@ from imprint.mechanisms import drift
 from imprint.models import Anatomy, Component, ImportedModel, depth_of, evaluating, open_imported, record
 from imprint.runs import Context, Step, atomic_file, derive, write_json
 from imprint.studies.perturbation.config import Family
-from imprint.studies.perturbation.families import Pair, perturbation, with_control
+from imprint.studies.perturbation.families import matched_control, perturbation
 from imprint.studies.perturbation.passages import ClusterPassages, rows_of, sources_of
 from imprint.studies.perturbation.space import ClusterSpace, Space
 
@@ -28,6 +28,8 @@ ATTENTION_ROWS = 8
 ATTENTION_LAYERS = 4
 """Patterns are compared in at most so many layers above the site, evenly spaced."""
 DRAWS = 199
+Pair = tuple[Intervention, Intervention]
+"""A perturbation and its control, at their doses."""
 
 
 class CheckedPerturbation(Step):
@@ -60,9 +62,10 @@ class CheckedPerturbation(Step):
             {"cluster": packed.row_domains[rows].tolist(), "source": sources_of(packed, rows).tolist()}
         )
         if target is not None:
-            pair = with_control(target, space, seed=seed + 1).at(self.dose)
-            frame = frame.with_columns(**_losses(model, pair, packed, rows))
-            changes = _changes(model, pair, packed, rows, self.seed)
+            control = matched_control(target, space, seed=seed + 1)
+            acting = target.at(self.dose), control.intervention.at(self.dose * control.ratio)
+            frame = frame.with_columns(**_losses(model, acting, packed, rows))
+            changes = _changes(model, acting, packed, rows, self.seed)
         with atomic_file(folder / LOSSES_FILE) as partial:
             frame.write_parquet(partial)
         write_json(folder / CHANGES_FILE, changes)
@@ -75,10 +78,10 @@ class CheckedPerturbation(Step):
         return np.sort(np.concatenate([held_out[names == name][: self.rows] for name in dict.fromkeys(packed.domains)]))
 
 
-def _losses(model: PreTrainedModel, pair: Pair, packed: Packed, rows: Int[np.ndarray, "row"]) -> dict[str, pl.Series]:
+def _losses(model: PreTrainedModel, acting: Pair, packed: Packed, rows: Int[np.ndarray, "row"]) -> dict[str, pl.Series]:
     parts = {
-        arm: loss_change(model, [acting], _batches(packed, rows), name="held-out")
-        for arm, acting in (("after", pair.target), ("control", pair.control))
+        arm: loss_change(model, [one], _batches(packed, rows), name="held-out")
+        for arm, one in zip(("after", "control"), acting, strict=True)
     }
     values = {"before": parts["after"].before} | {arm: part.after for arm, part in parts.items()}
     return {name: pl.Series(name, value) for name, value in values.items()}
@@ -98,16 +101,16 @@ def _batch(packed: Packed, rows: Int[np.ndarray, "row"]) -> dict[str, Tensor]:
 
 
 def _changes(
-    model: PreTrainedModel, pair: Pair, packed: Packed, rows: Int[np.ndarray, "row"], seed: int
+    model: PreTrainedModel, acting: Pair, packed: Packed, rows: Int[np.ndarray, "row"], seed: int
 ) -> dict[str, object]:
     drawn = np.random.default_rng(seed).permutation(rows)[:ATTENTION_ROWS]
     batch = _batch(packed, drawn)
     moved = {
-        arm: attention_change(model, [acting], batch, sites=_pattern_sites(model, acting)).effect(seed=seed).as_dict()
-        for arm, acting in (("attention", pair.target), ("attention_control", pair.control))
+        arm: attention_change(model, [one], batch, sites=_pattern_sites(model, one)).effect(seed=seed).as_dict()
+        for arm, one in zip(("attention", "attention_control"), acting, strict=True)
     }
     last = f"L{Anatomy(model).num_layers - 1}.resid_post"
-    shifted = drift(*_before_and_after(model, pair.target, batch, last), draws=DRAWS, seed=seed)
+    shifted = drift(*_before_and_after(model, acting[0], batch, last), draws=DRAWS, seed=seed)
     return moved | {"drift": shifted.distance.as_dict(), "drift_p": shifted.p, "drift_floor": shifted.floor}
 
 

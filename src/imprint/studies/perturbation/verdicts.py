@@ -39,7 +39,9 @@ def _judge(
     else:
         arms = _harms(families, *parse_harm(hypothesis.metric))
     verdict = judge_paired(hypothesis, *arms, seed=seed, unit="item", control_name=MATCHED)
-    return replace(verdict, reason=f"{verdict.reason}; one draw of each control")
+    return replace(
+        verdict, reason=f"{verdict.reason}; each control is the mean of {study.perturbations.control_draws} draws"
+    )
 
 
 def _harms(families: Sequence[FamilyFinding], ability: str, cluster: str | None) -> Arms:
