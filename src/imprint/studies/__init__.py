@@ -11,7 +11,7 @@ from imprint.studies.config import (
     MechanismStudy,
     TrainingOptions,
 )
-from imprint.studies.files import STUDIES, Study, load_mechanism_study, load_study, parse_study
+from imprint.studies.files import STUDIES, Study, load_mechanism_study, load_study, parse_study, study_schema
 from imprint.studies.mechanism import INFLUENCE, STAGES, MechanismResult, run_mechanism_study, workers
 from imprint.studies.metrics import KEEP, LOG_ONSET, STRENGTH
 from imprint.studies.perturbation import PerturbationResult, PerturbationStudy, run_perturbation_study
@@ -56,6 +56,7 @@ __all__ = [
     "parse_study",
     "run_mechanism_study",
     "run_perturbation_study",
+    "study_schema",
     "top_documents",
     "train_untouched",
     "workers",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from imprint.errors import ConfigError, InputError
 from imprint.studies.config import MechanismStudy
@@ -18,6 +18,11 @@ Study = MechanismStudy | PerturbationStudy
 STUDIES: Mapping[str, type[Study]] = {"mechanism": MechanismStudy, "perturbation": PerturbationStudy}
 """What `kind` may say."""
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
+
+
+def study_schema() -> dict[str, Any]:
+    """The JSON Schema of study files of every kind."""
+    return TypeAdapter(Study).json_schema()
 
 
 def load_study(path: Path) -> Study:
@@ -86,10 +91,15 @@ def _explain(error: ValidationError, study: type[BaseModel]) -> str:
 
 
 def _known_keys(study: type[BaseModel], parents: tuple[int | str, ...]) -> list[str]:
-    """The keys of the model found at a place; an item of a tuple is of the tuple's first type."""
+    """The keys of the model found at a place; an item of a tuple is of its first type, one of several kinds goes by its name."""
     model: Any = study
     for parent in parents:
-        model = get_args(model)[0] if isinstance(parent, int) else model.model_fields[parent].annotation
+        if isinstance(parent, int):
+            model = get_args(model)[0]
+        elif hasattr(model, "model_fields"):
+            model = model.model_fields[parent].annotation
+        else:
+            model = next(one for one in get_args(model) if one.model_fields["kind"].default == parent)
     return list(model.model_fields)
 
 

@@ -42,7 +42,7 @@ def test_labels_are_those_of_the_definition(kind):
 def test_density_is_that_of_the_whole_and_not_of_the_sample():
     states, _ = gaussians(4000, 4, centres=2, distance=60)
     found = sampled_dbscan(states, eps=0.9, min_samples=40, sample=100, seed=0)
-    assert found.core.sum() > 50
+    assert found.core.sum() > 30
     assert not dbscan(states[found.sample], eps=0.9, min_samples=40).core.any()
 
 
@@ -64,7 +64,7 @@ def test_more_points_come_closer_to_the_exact_labels_and_agreement_shows_it():
 
 def test_the_share_of_core_points_reached_is_near_the_truth():
     states = token_like(6000, 24)
-    exact, found = dbscan(states, eps=1.6), sampled_dbscan(states, eps=1.6, sample=500, seed=0)
+    exact, found = dbscan(states, eps=1.6), sampled_dbscan(states, eps=1.6, sample=200, seed=0)
     outside = np.setdiff1d(np.flatnonzero(exact.core), found.sample)
     true = (found.labels[outside] >= 0).mean()
     assert found.reached.low - 0.03 < true < found.reached.high + 0.03

@@ -36,6 +36,8 @@ def test_the_kinds_are_told_apart(tmp_path):
         ("abilities", {"suites": ["copa", "copa"], "controls": []}, "named twice"),
         ("clusters", {"method": {"kind": "lda", "topics": 1}}, "greater than or equal to 2"),
         ("clusters", {"tokenz": 3}, "did you mean 'tokens'"),
+        ("clusters", {"method": {"kind": "lda", "topicz": 3}}, "did you mean 'topics'"),
+        ("clusters", {"method": {"kind": "ldaa"}}, "lda"),
         ("perturbations", {"famillies": []}, "did you mean 'families'"),
     ],
 )

@@ -34,7 +34,7 @@ class TokenClusters:
     eps_report: EpsReport
     quality: ClusterQuality
     agreement: Effect | None
-    """Agreement with exact DBSCAN where the labels come from a sample of core points; None for exact labels."""
+    """Where the labels come from a sample of core points: how alike those of its two halves are; None for exact labels."""
 
     def assign(self, states: Float[np.ndarray, "n d"]) -> Int[np.ndarray, "n"]:
         """The cluster of new tokens' raw states (same model and site), -1 for noise: nearest core point within eps."""
@@ -123,7 +123,7 @@ def _labels(
     seed: int,
     advance: Advance,
 ) -> tuple[Int[np.ndarray, "n"], Int[np.ndarray, "core"], Effect | None]:
-    """Labels, indices of the core points, and the agreement with exact labels where they are not."""
+    """Labels, indices of the core points, and the agreement of two halves of the sample where there is one."""
     if len(standard) <= exact_limit:
         exact = dbscan(standard, eps=eps, min_samples=min_samples, advance=advance)
         return exact.labels, np.flatnonzero(exact.core), None
