@@ -128,7 +128,7 @@ def test_harm_below_the_controls_is_not_told_apart():
 
 def test_a_uniform_effect_has_no_correlation_to_report():
     found = matches(np.ones((4, 4)))["LEACE erasure", "accuracy"]
-    assert (found.correlation, found.largest, found.recovered) == (None, 0, False)
+    assert (found.correlation, found.matched, found.largest, found.recovered) == (None, 0, 0, False)
     assert not [row for row in match_rows(found) if row.metric == "rho"]
     assert "constant" in matches_overview([found]).lines[0]
 

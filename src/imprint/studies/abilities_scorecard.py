@@ -27,6 +27,8 @@ RETRAINING = "retraining without each kind"
 LEARNED = 0.8
 """Share of the way from chance to perfect that every ability must reach in every untouched run."""
 SPAN = "share above chance"
+_TIE = 1e-9
+"""Taken off a method's own cells, so that a tie is no match."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,7 +120,8 @@ def method_matches(table: pl.DataFrame, truth: DeletionTruth) -> list[MethodMatc
 
 def _match(table: pl.DataFrame, truth: DeletionTruth, family: str, metric: str) -> MethodMatch:
     matrix = family_matrix(table, family, metric=metric)
-    phi, best = matrix.mean, assignment(matrix.mean, draws=1)
+    phi = matrix.mean
+    best = assignment(phi - _TIE * np.eye(len(KINDS)), draws=1)
     similarity = family in BASELINES
     return MethodMatch(
         method=family,
@@ -158,7 +161,7 @@ def match_rows(match: MethodMatch) -> list[Row]:
 
 def matches_overview(matches: Sequence[MethodMatch]) -> Overview:
     """A line a method and metric: what it recovers of the planted permutation, and how it ranks with the truth."""
-    lines: list[tuple[str | float, ...]] = []
+    lines: list[tuple[str | int, ...]] = []
     for match in matches:
         tied = match.correlation
         close = ("constant", "") if tied is None else (f"{tied.rho:+.2f}", f"{tied.p:.3f}")

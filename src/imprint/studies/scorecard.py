@@ -27,7 +27,7 @@ class Overview:
 
     title: str
     columns: tuple[str, ...]
-    lines: tuple[tuple[str | float, ...], ...]
+    lines: tuple[tuple[str | float | int, ...], ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

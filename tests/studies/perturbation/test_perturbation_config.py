@@ -1,12 +1,12 @@
 """What a perturbation study's file may say, and what is refused before anything is read."""
 
 import pytest
-from tiny_perturbation import tiny_perturbation
 
 from imprint.errors import ConfigError
 from imprint.studies import MechanismStudy, load_mechanism_study, parse_study
 from imprint.studies.perturbation.config import DEFAULT_DOSES
 from imprint.studies.perturbation.registration import OWN_TEXT, TARGETED, check_hypotheses, parse_harm
+from tiny_perturbation import tiny_perturbation
 
 
 def parse(tmp_path, **changes):

@@ -2,14 +2,16 @@
 
 import json
 import shutil
+from functools import partial
 
+import polars as pl
 import pytest
 
-from imprint.errors import ConfigError, CorpusError, ModelError
+from imprint.errors import ComponentNotFound, ConfigError, CorpusError, ModelError
 from imprint.report import load_report_data, perturbation_report, save_report_data, write_evidence, write_report
 from imprint.runs import LocalExecutor, Store
 from imprint.studies import run_perturbation_study
-from imprint.studies.perturbation import perturbation
+from imprint.studies.perturbation import filtering, perturbation
 from tiny_perturbation import tiny_study, write_world
 from tiny_studies import bytes_of
 
@@ -129,3 +131,35 @@ def test_a_model_without_a_tokenizer_is_refused(world, tmp_path):
     study = tiny_study(world, model={"name": str(bare)})
     with pytest.raises(ModelError, match="without a tokenizer"):
         run_perturbation_study(study, tmp_path / "out", executor=HERE)
+
+
+SMALL = {
+    "site": "L1.resid_post",
+    "families": ["shift"],
+    "doses": {"shift": [1.0, 4.0]},
+    "layers": [],
+    "token_shares": [],
+    "global_noise": False,
+}
+
+
+def test_heads_that_are_active_nowhere_leave_no_cluster(world, tmp_path):
+    study = tiny_study(world, clusters={"heads": ["L1.H1"]}, perturbations=SMALL, hypotheses=[])
+    with pytest.raises(ConfigError, match=r"no cluster is left.*L1\.H1"):
+        run_perturbation_study(study, tmp_path, executor=HERE)
+
+
+def test_only_clusters_in_which_heads_are_active_are_perturbed(world, tmp_path, monkeypatch):
+    """The evidence is that of a head which does differ, with any significance taken as enough."""
+    monkeypatch.setattr(filtering, "filter_by_heads", partial(filtering.filter_by_heads, rate=0.999))
+    study = tiny_study(world, clusters={"heads": ["L1.H0"]}, perturbations=SMALL, hypotheses=[])
+    found = run_perturbation_study(study, tmp_path, executor=HERE)
+    table = pl.read_parquet(next((tmp_path / "store").rglob("filter.parquet")))
+    assert found.clusters == tuple(table.filter("kept")["name"])
+    assert {cell.cluster for cell in found.cells} == set(found.clusters)
+
+
+def test_a_head_that_the_model_lacks_is_refused(world, tmp_path):
+    study = tiny_study(world, clusters={"heads": ["L0.H9"]})
+    with pytest.raises(ComponentNotFound, match="heads 0 to 2"):
+        run_perturbation_study(study, tmp_path, executor=HERE)

@@ -51,6 +51,8 @@ class ClusterOptions(BaseModel):
     """kind: domains, lda (topics, seed) or bertopic (encoder, topics, smallest, seed)."""
     most_documents: int = Field(default=2_000, ge=20)
     """Documents of each file's domain that are read, drawn at random."""
+    heads: tuple[str, ...] = ()
+    """Heads known to serve the abilities, such as L18.H6: only clusters in which they are more active are perturbed."""
     documents: int = Field(default=200, ge=20)
     """Passages taken from each cluster, half to find its representation and half to validate the perturbation."""
     tokens: int = Field(default=64, ge=8)

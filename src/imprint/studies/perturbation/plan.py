@@ -16,6 +16,7 @@ from imprint.studies.perturbation.config import (
     PerturbationStudy,
 )
 from imprint.studies.perturbation.distances import TaskDistances
+from imprint.studies.perturbation.filtering import FilteredClusters
 from imprint.studies.perturbation.passages import ClusterPassages
 from imprint.studies.perturbation.perturbed import PerturbedItems, PerturbedTokens
 from imprint.studies.perturbation.space import ClusterSpace
@@ -40,6 +41,8 @@ class Groundwork:
     evaluation: EvaluateModel
     space: ClusterSpace
     layers: tuple[ClusterSpace, ...]
+    filtered: FilteredClusters | None
+    """Task-specific filtering, if heads were named."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,6 +108,9 @@ def groundwork(study: PerturbationStudy) -> Groundwork:
         ),
         space=cluster_space(read, chosen, chosen.site),
         layers=tuple(cluster_space(read, chosen, site) for site in chosen.layers),
+        filtered=FilteredClusters(passages=read.passages, model=read.model, heads=study.clusters.heads)
+        if study.clusters.heads
+        else None,
     )
 
 

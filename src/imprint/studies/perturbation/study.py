@@ -9,6 +9,7 @@ import polars as pl
 from imprint.capabilities import read_items
 from imprint.capabilities.steps import ITEMS
 from imprint.corpus.clusters import Clustering
+from imprint.errors import ConfigError
 from imprint.models import objective_of
 from imprint.runs import Executor, Reporter, Step, Store, read_json, silent
 from imprint.stats import Claim, InfluenceMatrix, Verdict
@@ -16,6 +17,7 @@ from imprint.studies.clock import Clock
 from imprint.studies.perturbation.claims import draw_claims
 from imprint.studies.perturbation.config import PerturbationStudy
 from imprint.studies.perturbation.distances import DISTANCES_FILE
+from imprint.studies.perturbation.filtering import KEPT_FILE, FilteredClusters
 from imprint.studies.perturbation.findings import (
     Cell,
     FamilyFinding,
@@ -94,6 +96,7 @@ def run_perturbation_study(
         check_hypotheses(study.hypotheses, study.abilities.suites, clusters)
     with clock.stage("model"):
         _get(store, reporter, "open the model", ground.model, ground.passages)
+        clusters = _kept(store, reporter, ground.filtered, clusters)
         plan = perturbations(study, ground, clusters, objective_of(store.path(ground.model)))
     with clock.stage("representation"):
         spaces = [ground.space, *ground.layers]
@@ -161,6 +164,22 @@ def _named(clustering: Clustering) -> tuple[tuple[str, ...], dict[str, float]]:
     for name in clustering.names:
         clustering.members(name, minimum=FEWEST_DOCUMENTS)
     return clustering.names, {name: clustering.share(name) for name in clustering.names}
+
+
+def _kept(
+    store: Store, reporter: Reporter, filtered: FilteredClusters | None, clusters: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The clusters in which the named heads are more active; all of them if none were named."""
+    if filtered is None:
+        return clusters
+    _get(store, reporter, "filter the clusters by heads", filtered)
+    kept: list[str] = read_json(store.path(filtered) / KEPT_FILE)
+    if not kept:
+        raise ConfigError(
+            f"no cluster is left: in none of {', '.join(clusters)} are the heads {', '.join(filtered.heads)} more active"
+            " than elsewhere; name other heads, or leave out clusters.heads"
+        )
+    return tuple(name for name in clusters if name in kept)
 
 
 def _distances(store: Store, reporter: Reporter, plan: Perturbations) -> dict[str, dict[str, Any]]:
