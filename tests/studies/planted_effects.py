@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 
 from imprint.corpus import ABILITIES, KINDS
+from imprint.studies.ability_perturbations import BASELINES, DOSES
 from imprint.studies.planted_abilities import DeletionTruth
 
 
@@ -38,3 +39,8 @@ def influence_table(effects, family="LEACE erasure", control=0.0):
         for seed in (0, 1)
     ]
     return pl.DataFrame(rows[::-1])
+
+
+def influence_everywhere(effects):
+    """Records in which every method measured the same effects."""
+    return pl.concat([influence_table(effects, family) for family in (*DOSES, *BASELINES)])

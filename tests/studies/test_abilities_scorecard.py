@@ -1,7 +1,6 @@
 import numpy as np
-import polars as pl
 import pytest
-from planted_effects import influence_table, planted_truth
+from planted_effects import influence_everywhere, planted_truth
 
 from imprint.corpus import ABILITIES
 from imprint.runs import LocalExecutor, Store, silent
@@ -24,15 +23,10 @@ SWAPPED = np.eye(4)[[1, 0, 2, 3]]
 OWN = "kinds whose own ability loses most"
 
 
-def everywhere(effects):
-    """Records in which every method measured the same effects."""
-    return pl.concat([influence_table(effects, family) for family in (*DOSES, *BASELINES)])
-
-
 def matches(effects):
     return {
         (match.method, match.measure): match
-        for match in method_matches(everywhere(effects), planted_truth(0.9 * np.eye(4)))
+        for match in method_matches(influence_everywhere(effects), planted_truth(0.9 * np.eye(4)))
     }
 
 
@@ -135,7 +129,7 @@ def test_a_uniform_effect_has_no_correlation_to_report():
 
 def test_the_whole_world_in_two_steps(tmp_path, monkeypatch):
     """The mutation of the scorecard: models that learned nothing pass no gate; the same folder gives the same rows."""
-    monkeypatch.setattr(scorecards, "influence_records", lambda *_: everywhere(np.eye(4)))
+    monkeypatch.setattr(scorecards, "influence_records", lambda *_: influence_everywhere(np.eye(4)))
     found = abilities_scorecard(BRIEF, 2, Store(tmp_path), LocalExecutor(workers=1), silent)
     assert {row.method for row in found.rows} == {"untouched", RETRAINING, EVERYTHING, *DOSES, *BASELINES}
     assert not [row for row in found.rows if row.passed]

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from planted_effects import influence_everywhere
 
 from imprint.attribution import BASELINES
 from imprint.runs import LocalExecutor
+from imprint.studies import abilities_scorecard
 from imprint.studies.abilities_scorecard import RETRAINING
 from imprint.studies.ability_perturbations import BASELINES as SIMILARITIES
 from imprint.studies.ability_perturbations import DOSES
@@ -31,6 +33,14 @@ DELETED = ("delete all of the cause", "delete a tenth, all of it the cause", "de
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("calibration")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_perturbations():
+    """What perturbing takes (36 CPU-seconds) is tested with the perturbations."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(abilities_scorecard, "influence_records", lambda *_: influence_everywhere(np.eye(4)))
+        yield
 
 
 @pytest.fixture(scope="module")

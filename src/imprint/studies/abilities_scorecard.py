@@ -48,7 +48,7 @@ class MethodMatch:
     significant: int | None
     """Kinds that hurt their own ability more than matched controls do, q <= .05; None for baselines."""
     correlation: MatrixCorrelation | None
-    """With the truth; None where every cell of the method is equal."""
+    """With the truth; None where all cells of the method, or of the truth, are equal."""
 
 
 def abilities_scorecard(
@@ -122,7 +122,7 @@ def _match(table: pl.DataFrame, truth: DeletionTruth, family: str, metric: str) 
     matrix = family_matrix(table, family, metric=metric)
     phi = matrix.mean
     best = assignment(phi - _TIE * np.eye(len(KINDS)), draws=1)
-    similarity = family in BASELINES
+    similarity, differ = family in BASELINES, min(np.ptp(phi), np.ptp(truth.matrix)) > 0
     return MethodMatch(
         method=family,
         measure="similarity" if similarity else "accuracy" if metric == "correct" else "log-prob",
@@ -131,7 +131,7 @@ def _match(table: pl.DataFrame, truth: DeletionTruth, family: str, metric: str) 
         largest=_largest(phi),
         recovered=best.recovers(TRUTH),
         significant=None if similarity else int(((np.diag(matrix.q) <= 0.05) & (np.diag(phi) > 0)).sum()),
-        correlation=matrix_correlation(phi, truth.matrix) if np.ptp(phi) > 0 else None,
+        correlation=matrix_correlation(phi, truth.matrix) if differ else None,
     )
 
 
