@@ -1,12 +1,14 @@
 """Cost of interventions against naive forward passes and bare torch hooks, on models of random weights, in one run.
 
 Run with `python -m benchmarks.interventions --json`. Process-CPU seconds on one thread, the least of several rounds in
-which the variants take turns; ratios are what to compare. Every variant is first checked to compute the same thing.
+which the variants take turns (generation: the median of the rounds' ratios); ratios are what to compare. Every variant
+is first checked to compute the same thing.
 """
 
 import argparse
 import gc
 import json
+import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -19,16 +21,28 @@ from imprint.interventions.activations import Intervention, Mean, Shift, Subspac
 Work = Mapping[str, Callable[[], torch.Tensor]]
 
 
-def rounds_of(work: Work, rounds: int) -> dict[str, float]:
-    """The least process-CPU seconds of each variant."""
-    best = dict.fromkeys(work, float("inf"))
-    for _ in range(rounds):
-        for name, run in work.items():
+def times_of(work: Work, rounds: int) -> dict[str, list[float]]:
+    """The process-CPU seconds of each variant in each round; who begins takes turns."""
+    times: dict[str, list[float]] = {name: [] for name in work}
+    names = list(work)
+    for number in range(rounds):
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
             gc.collect()
             start = time.process_time()
-            run()
-            best[name] = min(best[name], time.process_time() - start)
-    return best
+            work[name]()
+            times[name].append(time.process_time() - start)
+    return times
+
+
+def rounds_of(work: Work, rounds: int) -> dict[str, float]:
+    """The least process-CPU seconds of each variant."""
+    return {name: min(found) for name, found in times_of(work, rounds).items()}
+
+
+def median_ratio(times: Mapping[str, list[float]], name: str, base: str) -> float:
+    """The median over rounds of the time of one variant in units of another's in the same round."""
+    return statistics.median(one / other for one, other in zip(times[name], times[base], strict=True))
 
 
 def gpt2(*, layers: int, width: int, heads: int, vocabulary: int) -> PreTrainedModel:
@@ -175,10 +189,10 @@ def generation(rounds: int) -> dict[str, float]:
             return plain()
 
     same = float((hooks() == steered()).double().mean())
-    seconds = rounds_of({"plain": plain, "hooks": hooks, "steered": steered}, 5 * rounds)
+    times = times_of({"plain": plain, "hooks": hooks, "steered": steered}, 5 * rounds)
     return {
-        "ratio": seconds["steered"] / seconds["plain"],
-        "bare_hooks_ratio": seconds["hooks"] / seconds["plain"],
+        "ratio": median_ratio(times, "steered", "plain"),
+        "bare_hooks_ratio": median_ratio(times, "hooks", "plain"),
         "same_tokens_as_bare_hooks": same,
         "steered_differs_from_plain": bool((plain() != steered()).any()),
     }

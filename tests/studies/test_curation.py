@@ -93,3 +93,4 @@ def test_mixture_runs_that_learn_nothing(tmp_path):
     assert len(set(found.runs)) == 6
     assert isinstance(found.needed, Undefined)
     assert found.as_dict()["kind"] == "code"
+    assert "6 runs of 2 steps at 5 %, 10 %, 30 %" in found.sentence

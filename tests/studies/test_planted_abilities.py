@@ -87,13 +87,10 @@ def test_untouched_and_deleted_runs_keep_their_places(tmp_path):
 
 @pytest.mark.slow
 def test_retraining_without_a_cause_loses_its_ability_alone(tmp_path):
-    """One seed trained for real until sums and recall are learned (three runs of 700 steps, two CPU-minutes)."""
-    training, store = AbilityTraining(steps=700, checkpoint_every=700), Store(tmp_path)
-    runs = [training.run(0), training.without("arithmetic", 0), training.without("facts", 0)]
-    keep, no_sums, no_facts = (accuracies_of(store.get(training.asked(run))) for run in runs)
+    """One seed trained for real until sums and recall are learned (two runs of 600 steps, one CPU-minute)."""
+    training, store = AbilityTraining(steps=600, checkpoint_every=600), Store(tmp_path)
+    runs = [training.run(0), training.without("arithmetic", 0)]
+    untouched, without = (accuracies_of(store.get(training.asked(run))) for run in runs)
     sums, recall = ABILITIES.index("sums"), ABILITIES.index("recall")
-    assert min(keep[sums], keep[recall]) > 0.9
-    assert no_sums[sums] < 0.35
-    assert no_sums[recall] > 0.9
-    assert no_facts[recall] < 0.15
-    assert no_facts[sums] > 0.9
+    assert min(untouched[sums], untouched[recall], without[recall]) > 0.9
+    assert without[sums] < 0.35

@@ -71,7 +71,7 @@ def perturb(
     from imprint.cli.conduct import conclude
     from imprint.interventions.activations import save_interventions
     from imprint.studies import parse_study, run_perturbation_study, workers
-    from imprint.studies.perturbation import PerturbationStudy, perturbation
+    from imprint.studies.perturbation import PerturbationStudy, family_seed, perturbation
 
     asked = {
         "kind": "perturbation",
@@ -102,10 +102,10 @@ def perturb(
     result = run_perturbation_study(study, folder, executor=executor, reporter=TerminalReporter(quiet=json))
     page = conclude(result, folder)
     for cluster in result.clusters if family != "sign" else ():
-        acting = perturbation(result.space, cluster, family, seed=seed)
+        acting = perturbation(result.space, cluster, family, seed=family_seed(seed, cluster, family))
         if acting is not None:
             dose = study.perturbations.doses_of(family)[-1]
-            save_interventions(folder / "interventions" / f"{cluster}.json", [acting.at(dose)])
+            save_interventions(folder / "interventions" / f"{cluster.replace('/', '_')}.json", [acting.at(dose)])
     if json:
         return print_json(result.matrix.as_dict())
     _show(result)

@@ -1,7 +1,5 @@
 """From a perturbation study's result to the data of its report."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from imprint.corpus import CORPUS_FILE, Corpus, Packed
@@ -23,7 +21,7 @@ from imprint.runs import read_json, versions
 from imprint.stats import Effect, bootstrap_mean, paired_difference, specificity
 from imprint.stats.undefined import Estimate, Undefined
 from imprint.studies import PerturbationResult
-from imprint.studies.perturbation import Cell, FamilyFinding, Responses, TextCheck, accuracy_of
+from imprint.studies.perturbation import LAYER_FAMILY, Cell, FamilyFinding, Responses, TextCheck, accuracy_of, family_q
 
 EXAMPLES = 3
 SHEET = "annotation sheet (sheet.csv, sheet.html)"
@@ -31,9 +29,11 @@ LIMITS = (
     "Perturbing a representation shows what the trained model uses, not what its training data taught it: only retraining"
     " without a cluster shows that (rung 4), and `imprint calibrate` says how often the two agree in a planted world.",
     "The clusters are text that stands for training data; whether the model was trained on this text is not known.",
-    "A matched control is the mean of a few random draws, which the intervals take as given: a cell that barely beats its"
-    " control may not beat other draws.",
-    "Items are the units of every interval; another draw of the same benchmark is what they speak of, not other benchmarks.",
+    "Few draws of each matched control were made, so their spread is pooled over clusters; p says how often a perturbation that"
+    " is itself such a draw would differ as much.",
+    "Questions (and twins of a question together) are the units of every interval: another draw of the same benchmark is what"
+    " they speak of, not other benchmarks.",
+    "The first token of every text, where most models keep their attention sink, is never edited.",
     "Abilities near chance cannot fall: read the log-probability of the gold answer beside the accuracy.",
 )
 TRUST = (
@@ -178,7 +178,7 @@ def _of(result: PerturbationResult, cluster: str, ability: str) -> Cell:
 
 
 def _cell(cell: Cell, result: PerturbationResult, row: int, column: int, specific: float | None) -> CellRecord:
-    matrix = result.matrix
+    matrix, adjusted = result.matrix, family_q([one for cell in result.cells for one in cell.families])
     low, high = (float(part[row, column]) for part in matrix.quartiles)
     return CellRecord(
         cluster=cell.cluster,
@@ -193,11 +193,12 @@ def _cell(cell: Cell, result: PerturbationResult, row: int, column: int, specifi
         specificity=specific,
         p=float(matrix.p[row, column]),
         q=float(matrix.q[row, column]),
-        families=tuple(_family(one) for one in cell.families),
+        families=tuple(_family(one, adjusted) for one in cell.families),
+        note="" if cell.counted == cell.families else "gradient signs use the answers and do not count in Φ",
     )
 
 
-def _family(one: FamilyFinding) -> FamilyRecord:
+def _family(one: FamilyFinding, adjusted: dict[tuple[str, str, str], float]) -> FamilyRecord:
     raw, why = _estimate(one.impact.ais)
     corrected, _ = _estimate(one.impact.corrected)
     half, no_half = _estimate(one.shape.ec50)
@@ -215,26 +216,28 @@ def _family(one: FamilyFinding) -> FamilyRecord:
         threshold=_threshold(one),
         control=one.responses.matched,
         p=one.p,
+        q=adjusted[one.responses.cluster, one.responses.ability, one.responses.family],
     )
 
 
 def _points(one: FamilyFinding) -> tuple[DosePoint, ...]:
-    controls: Sequence[Effect | None] = one.control_harm or [None] * len(one.harm)
-    return tuple(
-        DosePoint(
-            dose=dose,
-            harm=harm.estimate,
-            low=harm.low,
-            high=harm.high,
-            control=None if control is None else control.estimate,
-            control_low=None if control is None else control.low,
-            control_high=None if control is None else control.high,
-            accuracy=float(correct.mean()),
+    controls = dict(zip(one.responses.compared, one.control_harm, strict=False))
+    points = []
+    for place, (dose, harm) in enumerate(zip(one.responses.doses, one.harm, strict=True)):
+        control = controls.get(place)
+        points.append(
+            DosePoint(
+                dose=dose,
+                harm=harm.estimate,
+                low=harm.low,
+                high=harm.high,
+                control=None if control is None else control.estimate,
+                control_low=None if control is None else control.low,
+                control_high=None if control is None else control.high,
+                accuracy=float(one.responses.target_correct[place].mean()),
+            )
         )
-        for dose, harm, control, correct in zip(
-            one.responses.doses, one.harm, controls, one.responses.target_correct, strict=True
-        )
-    )
+    return tuple(points)
 
 
 def _threshold(one: FamilyFinding) -> str:
@@ -246,8 +249,10 @@ def _threshold(one: FamilyFinding) -> str:
 
 
 def _validation(check: TextCheck, result: PerturbationResult, seed: int) -> ValidationRecord:
-    own, general, beyond = check.own(seed=seed), check.general(seed=seed), check.beyond_control(seed=seed)
+    own, general = check.own(seed=seed), check.general(seed=seed)
+    beyond, specific = check.beyond_control(seed=seed), check.specific(seed=seed)
     moved, drifted = check.changes.get("attention"), check.changes.get("drift")
+    untouched = check.changes.get("attention_control")
     return ValidationRecord(
         cluster=check.cluster,
         family=check.family,
@@ -257,21 +262,33 @@ def _validation(check: TextCheck, result: PerturbationResult, seed: int) -> Vali
         attention=None if moved is None else EffectRecord.model_validate(moved),
         drift=None if drifted is None else EffectRecord.model_validate(drifted),
         untargeted=_untargeted(check, result),
-        passed=own.low > general.high and beyond.low > 0,
-        note=f"own text beyond the control: {beyond.estimate:+.3f} [{beyond.low:+.3f}, {beyond.high:+.3f}] nats a token",
+        passed=check.passed,
+        note=f"beyond its control: own text {beyond.estimate:+.3f} [{beyond.low:+.3f}, {beyond.high:+.3f}], and more than other"
+        f" text by {specific.estimate:+.3f} [{specific.low:+.3f}, {specific.high:+.3f}] nats a token"
+        + ("" if untouched is None else f"; attention under the control {untouched['estimate']:.3f}"),
     )
 
 
 def _untargeted(check: TextCheck, result: PerturbationResult) -> EffectRecord | None:
-    """Harm to the first control ability at the largest dose."""
+    """Harm to the first control ability beyond the matched random perturbation."""
     controls = result.study.abilities.controls
     cells = [cell for cell in result.cells if cell.cluster == check.cluster and cell.ability in controls[:1]]
     families = [one for cell in cells for one in cell.families if one.responses.family == check.family]
-    return _record(families[0].harm[-1]) if families else None
+    return _record(families[0].beyond) if families else None
 
 
 def _layers(result: PerturbationResult, seed: int) -> list[VariationRecord]:
-    return [_variation(one, "layer", site, 0, seed) for site, responses in result.layers.items() for one in responses]
+    """The largest dose at every layer, the main site's among them."""
+    elsewhere = [
+        _variation(one, "layer", site, 0, seed) for site, responses in result.layers.items() for one in responses
+    ]
+    here = [
+        _variation(one.responses, "layer", result.space.site, -1, seed)
+        for cell in result.cells
+        for one in cell.families
+        if elsewhere and one.responses.family == LAYER_FAMILY
+    ]
+    return [*here, *elsewhere]
 
 
 def _token_shares(result: PerturbationResult, seed: int) -> list[VariationRecord]:

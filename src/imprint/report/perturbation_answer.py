@@ -14,10 +14,10 @@ def influence_lines(result: PerturbationResult) -> tuple[str, ...]:
 
 def _strongest(result: PerturbationResult) -> str:
     cell = max(result.cells, key=lambda one: one.phi.estimate)
-    verb = "holds" if _q(result, cell) <= RATE else "does not hold"
+    holds = "holds" if _holds(result, cell) and cell.phi.low > 0 else "does not hold"
     return (
         f"Which data? Perturbing what belongs to '{cell.cluster}' harms '{cell.ability}' most: {cell.phi.estimate:+.3f}"
-        f" [{cell.phi.low:+.3f}, {cell.phi.high:+.3f}] nats an item beyond matched controls; it {verb} after correction"
+        f" [{cell.phi.low:+.3f}, {cell.phi.high:+.3f}] nats an item beyond matched controls; it {holds} after correction"
         f" over the matrix (q = {_q(result, cell):.2g})."
     )
 
@@ -27,29 +27,28 @@ def _q(result: PerturbationResult, cell: Cell) -> float:
     return float(matrix.q[matrix.clusters.index(cell.cluster), matrix.abilities.index(cell.ability)])
 
 
+def _holds(result: PerturbationResult, cell: Cell) -> bool:
+    return _q(result, cell) <= RATE and cell.phi.excludes_zero
+
+
 def _count(result: PerturbationResult) -> str:
-    held = [cell for cell in result.cells if _q(result, cell) <= RATE]
+    held = [cell for cell in result.cells if _holds(result, cell)]
     harmed = sum(cell.phi.estimate > 0 for cell in held)
-    first = result.cells[0].families
-    configurations = sum(len(one.responses.doses) for one in first)
+    scored = sum(len(one.responses.doses) for cell in result.cells for one in cell.families)
     return (
-        f"How sure? {len(held)} of {len(result.cells)} cells differ from their controls at q <= {RATE:g} ({harmed} harmed more,"
-        f" {len(held) - harmed} less), each over {configurations} perturbations and {len(first[0].responses.base)}"
-        " items."
+        f"How sure? {len(held)} of {len(result.cells)} cells stand out among random draws of their controls at q <= {RATE:g}"
+        f" ({harmed} harmed more, {len(held) - harmed} less), from {scored} perturbed measurements of"
+        f" {len(result.base)} items."
     )
 
 
 def _checks(result: PerturbationResult) -> str:
     if not result.checks:
         return "Does it hit its aim? Nothing was checked on text."
-    seed = result.study.perturbations.seed
-    passed = sum(
-        check.own(seed=seed).low > check.general(seed=seed).high and check.beyond_control(seed=seed).low > 0
-        for check in result.checks
-    )
+    passed = sum(check.passed for check in result.checks)
     return (
-        f"Does it hit its aim? {passed} of {len(result.checks)} perturbations raise the loss of their own cluster's text more"
-        " than that of other text and more than their control does."
+        f"Does it hit its aim? {passed} of {len(result.checks)} perturbations raise the loss of their own cluster's text beyond"
+        " their control, and more than that of other text."
     )
 
 

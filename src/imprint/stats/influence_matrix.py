@@ -140,7 +140,7 @@ def _cauchy(p: Sequence[float]) -> float:
     values = np.array(p)
     if not ((values >= 0) & (values <= 1)).all():
         raise InputError(f"p={values.min()} to {values.max()} holds no p-values: every entry must lie in [0, 1].")
-    statistic = np.tan((0.5 - np.clip(values, 1e-15, 1 - 1e-15)) * np.pi).mean()
+    statistic = np.tan((0.5 - np.clip(values, 1e-15, 0.999)) * np.pi).mean()
     return float(0.5 - np.arctan(statistic) / np.pi)
 
 

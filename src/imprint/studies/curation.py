@@ -35,12 +35,15 @@ class Guideline:
     """The share, with its interval over pipeline seeds; undefined where no tested share is enough, or nothing was learned."""
     runs: tuple[str, ...]
     """Keys of the training runs behind it, share by share."""
+    budget: str = ""
+    """How long every run was trained: the guideline is about this budget."""
 
     @property
     def sentence(self) -> str:
         """The guideline in words, with its interval, its runs and the range in which it was tested."""
         tested = f"{_percent(self.shares[0])} to {_percent(self.shares[-1])}"
-        behind = f"{self.scores.size} runs at {', '.join(map(_percent, self.shares))}; nothing is said outside {tested}"
+        runs = f"{self.scores.size} runs{' of ' + self.budget if self.budget else ''}"
+        behind = f"{runs} at {', '.join(map(_percent, self.shares))}; nothing is said outside {tested}"
         if isinstance(self.needed, Undefined):
             return f"No guideline of {self.kind} for {self.ability}: {self.needed.reason} ({behind})."
         found, place = self.needed, self.shares.index(self.needed.estimate)
@@ -55,7 +58,7 @@ class Guideline:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers and words, ready for JSON."""
-        plain = {name: getattr(self, name) for name in ("kind", "ability", "enough", "sentence")}
+        plain = {name: getattr(self, name) for name in ("kind", "ability", "enough", "budget", "sentence")}
         lists = {"shares": list(self.shares), "scores": self.scores.tolist(), "runs": list(self.runs)}
         return plain | lists | {"needed": self.needed.as_dict()}
 
@@ -67,6 +70,7 @@ def guideline(
     scores: Float[np.ndarray, "share seed"],
     *,
     runs: Sequence[str] = (),
+    budget: str = "",
     enough: float = ENOUGH,
     seed: int = 0,
     level: float = 0.95,
@@ -97,6 +101,7 @@ def guideline(
         scores=scores.astype(np.float64),
         needed=_needed(np.array(shares), scores, places, enough, level),
         runs=tuple(runs),
+        budget=budget,
     )
 
 
@@ -165,7 +170,8 @@ def ability_guideline(
     chance = ability_items(ability, count=1).chance
     right = np.array([accuracies_of(folder)[ABILITIES.index(ability)] for folder in folders])
     scores = (right.reshape(len(shares), seeds) - chance) / (1 - chance)
-    return guideline(kind, ability, shares, scores, runs=[run.key for run in runs], enough=enough)
+    budget = f"{training.steps} steps"
+    return guideline(kind, ability, shares, scores, runs=[run.key for run in runs], budget=budget, enough=enough)
 
 
 def _percent(share: float) -> str:

@@ -5,8 +5,9 @@ import pytest
 import torch
 from made_space import PLANTED, WIDTH, recorded, space_of
 
-from imprint.interventions.activations import Affine, Mean, Noise, Shift, Sign, change_rms
-from imprint.studies.perturbation.families import TokenTable, matched_control, perturbation
+from imprint.interventions.activations import Affine, Mean, Noise, Shift, change_rms
+from imprint.interventions.activations.tokens import Tokens
+from imprint.studies.perturbation.families import matched_control, perturbation, tokens_of_the_same_rows
 
 
 @pytest.fixture
@@ -57,13 +58,29 @@ def test_draws_of_a_control_differ(space):
     assert abs(float(first @ second)) < 0.99
 
 
-def test_signs_get_as_many_other_tokens(space):
-    table = torch.ones(6, 5, WIDTH, dtype=torch.int8)
+def test_draws_are_not_largely_the_target(space):
+    target = perturbation(space, "prose", "shift", seed=0)
+    for seed in range(5):
+        drawn = matched_control(target, space, seed=seed).intervention.edit.direction
+        assert abs(float(drawn @ target.edit.direction)) < 0.95
+
+
+def test_signs_get_as_many_other_tokens_of_the_same_rows():
     members = torch.zeros(6, 5, dtype=torch.bool)
-    members[:2] = True
-    tokens = TokenTable(signs=table, members=members, candidates=torch.ones(6, 5, dtype=torch.bool))
-    target = perturbation(space, "code", "sign", seed=0, tokens=tokens)
-    drawn = matched_control(target, space, seed=1, tokens=tokens).intervention
-    assert isinstance(target.edit, Sign)
-    assert int(drawn.tokens.sum()) == int(members.sum())
-    assert not bool((drawn.tokens & members).any())
+    members[:2, 1:3] = True
+    candidates = torch.ones(6, 5, dtype=torch.bool)
+    candidates[:, 0] = False
+    chosen = tokens_of_the_same_rows(members, candidates, seed=0)
+    assert chosen.sum(1).tolist() == members.sum(1).tolist()
+    assert not bool((chosen & members).any())
+    assert not bool(chosen[:, 0].any())
+    crowded = torch.ones(1, 5, dtype=torch.bool)
+    assert int(tokens_of_the_same_rows(crowded, crowded, seed=0).sum()) == 0
+
+
+def test_options_of_one_question_share_their_noise(space):
+    made = perturbation(space, "prose", "noise", seed=0, row_ids=torch.tensor([7, 7, 8]))
+    at = Tokens(rows=torch.arange(3), positions=torch.arange(4).expand(3, 4), real=torch.ones(3, 4, dtype=torch.bool))
+    noise = made.edit.apply(torch.zeros(3, 4, WIDTH), torch.ones(3, 1, 1), at)
+    torch.testing.assert_close(noise[0], noise[1])
+    assert not torch.allclose(noise[0], noise[2])

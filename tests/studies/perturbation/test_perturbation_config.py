@@ -30,6 +30,8 @@ def test_the_kinds_are_told_apart(tmp_path):
         ("perturbations", {"doses": {"shift": [4.0, 2.0]}}, "ascending"),
         ("perturbations", {"site": "L1.rezid"}, "not the address of a component"),
         ("perturbations", {"site": "L1.mlp"}, "not the residual stream"),
+        ("perturbations", {"site": "L0.resid_pre"}, "not the residual stream behind a block"),
+        ("perturbations", {"control_draws": 1}, "greater than or equal to 2"),
         ("perturbations", {"families": []}, "at least one family"),
         ("perturbations", {"token_shares": [0.0]}, "not a share"),
         ("abilities", {"controls": ["sst2"]}, "not among the suites"),

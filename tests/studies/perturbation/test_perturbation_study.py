@@ -6,12 +6,14 @@ from functools import partial
 
 import polars as pl
 import pytest
+import torch
 
 from imprint.errors import ComponentNotFound, ConfigError, CorpusError, ModelError
 from imprint.report import load_report_data, perturbation_report, save_report_data, write_evidence, write_report
 from imprint.runs import LocalExecutor, Store
 from imprint.studies import run_perturbation_study
 from imprint.studies.perturbation import filtering, perturbation
+from imprint.studies.perturbation.session import behind_the_first
 from tiny_perturbation import tiny_study, write_world
 from tiny_studies import bytes_of
 
@@ -41,7 +43,8 @@ def test_every_cell_has_every_family_and_dose(result):
         assert [one.responses.family for one in cell.families] == ["ablation", "shift", "sign"]
         assert all(one.responses.control is not None for one in cell.families)
         assert [len(one.harm) for one in cell.families] == [2, 2, 2]
-        assert len(cell.families[0].responses.base) == 20
+        assert cell.families[0].responses.control.shape[:2] == (4, 2)
+        assert len(cell.families[0].responses.base_correct) == 20
 
 
 def test_references_layers_and_shares_are_there(result):
@@ -103,6 +106,18 @@ def test_perturbations_can_be_made_again_from_the_space(result):
     made = perturbation(result.space, "code", "shift", seed=0)
     assert made is not None
     assert made.site == "L1.resid_post"
+
+
+def test_another_design_is_refused_in_the_same_folder(result, world, out):
+    with pytest.raises(ConfigError, match="begun with another design"):
+        run_perturbation_study(tiny_study(world, clusters={"seed": 5}), out, executor=HERE)
+
+
+def test_the_first_token_is_never_edited():
+    """The attention sink lies there."""
+    mask = behind_the_first(torch.ones(3, 4, dtype=torch.bool))
+    assert not mask[:, 0].any()
+    assert mask[:, 1:].all()
 
 
 def test_other_hypotheses_are_refused_in_the_same_folder(result, world, out):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_space import PLANTED, recorded, space_of
 
-from imprint.studies.perturbation.space import _associate
+from imprint.studies.perturbation.space import _associate, reading
 
 
 def test_the_planted_dimension_is_found_and_no_other():
@@ -48,3 +48,20 @@ def test_a_space_is_read_back_as_it_was(tmp_path):
     assert space.dims[0].tolist() == [1, 5]
     assert space.dims[1].tolist() == []
     assert space.rms == 2.5
+
+
+def test_the_planted_dimension_tells_unseen_documents_and_random_ones_do_not():
+    fitted, unseen = recorded(shift=2.0), recorded(shift=2.0, seed=1)
+    found = _associate(fitted, ("prose", "code"))
+    read = reading(fitted, unseen, found, 1, np.array([PLANTED]), seed=0)
+    assert read["auc"]["low"] > 0.85
+    others = [value for value in read["random_auc"] if value < 0.9]
+    assert len(others) >= 15
+    assert abs(np.mean(others) - 0.5) < 0.15
+
+
+def test_nothing_chosen_reads_nothing():
+    fitted = recorded()
+    read = reading(fitted, fitted, _associate(fitted, ("prose", "code")), 1, np.array([], dtype=np.int64), seed=0)
+    assert read["auc"]["estimate"] == 0.5
+    assert read["random_auc"] == []

@@ -1,5 +1,7 @@
 """Own text against other text, on rises that are written down."""
 
+import dataclasses
+
 import numpy as np
 import polars as pl
 import pytest
@@ -29,6 +31,22 @@ def test_the_same_text_stands_on_both_sides():
     own, others = own_against_others([check("code", 0.5, 0.1), check("prose", 0.3, 0.2)])
     assert len(own) == len(others) == 16
     assert own.mean() - others.mean() == pytest.approx((0.5 - 0.2 + 0.3 - 0.1) / 2)
+
+
+def test_a_fragile_text_does_not_make_a_perturbation_specific():
+    """Twice the control's rise everywhere is a stronger perturbation, not one that knows its cluster."""
+    both = {"code": (1.0, 0.5), "prose": (0.5, 0.0)}
+    rises = {(name, number): rise for name, rise in both.items() for number in range(8)}
+    found = TextCheck(cluster="code", family="ablation", dose=1.0, rises=rises, changes={})
+    assert found.own(seed=0).low > found.general(seed=0).high
+    assert not found.passed
+    assert check("code", own=0.5, other=0.1).passed
+
+
+def test_a_family_that_one_cluster_lacks_is_not_compared_with_another_kind():
+    shift = [dataclasses.replace(check(name, 1.0, 1.0), family="shift") for name in ("code", "prose")]
+    own, others = own_against_others([*shift, check("prose", 0.1, 0.1)])
+    np.testing.assert_allclose(own, others)
 
 
 def test_a_perturbation_that_harms_all_text_alike_is_not_specific():

@@ -18,13 +18,16 @@ from imprint.interventions.activations.tokens import Tokens
 class Noise(Edit):
     """Gaussian noise whose standard deviation in every dimension (or direction of the subspace) is dose * rms.
 
-    The noise of a token depends on (seed, row, position) only, so it is the same at every dose and batch size.
+    The noise of a token depends on (seed, row, position) only, so it is the same at every dose and batch size. With
+    `row_ids` (one for each row) rows of the same id share their noise, as the options of one question should: noise of
+    their own would change which option wins.
     """
 
     by_token: ClassVar[bool] = True
     seed: int
     rms: float
     within: Subspace | None = None
+    row_ids: Tensor | None = None
 
     @property
     def width(self) -> int | None:
@@ -33,7 +36,8 @@ class Noise(Edit):
 
     def apply(self, states: States, dose: Dose, at: Tokens) -> States:
         """`h + dose rms P e, e standard normal`."""
-        noise = normals(states.shape[-1], keys(self.seed, at.rows, at.positions))
+        rows = at.rows if self.row_ids is None else self.row_ids.to(at.rows.device)[at.rows]
+        noise = normals(states.shape[-1], keys(self.seed, rows, at.positions))
         return inject(self.within, states, noise.mul_(self.rms), dose)
 
 

@@ -8,15 +8,16 @@ from imprint.studies.perturbation.config import (
     PerturbationOptions,
     PerturbationStudy,
 )
-from imprint.studies.perturbation.families import perturbation
-from imprint.studies.perturbation.findings import Cell, FamilyFinding, Responses, accuracy_of
-from imprint.studies.perturbation.plan import cluster_space, texts
+from imprint.studies.perturbation.families import family_seed, perturbation
+from imprint.studies.perturbation.findings import Cell, FamilyFinding, Responses, accuracy_of, family_q
+from imprint.studies.perturbation.plan import LAYER_FAMILY, cluster_space, texts
 from imprint.studies.perturbation.space import Space
 from imprint.studies.perturbation.study import EVERYTHING, PerturbationResult, run_perturbation_study
 from imprint.studies.perturbation.text_checks import TextCheck
 
 __all__ = [
     "EVERYTHING",
+    "LAYER_FAMILY",
     "AbilityOptions",
     "Cell",
     "ClusterOptions",
@@ -31,6 +32,8 @@ __all__ = [
     "TextCheck",
     "accuracy_of",
     "cluster_space",
+    "family_q",
+    "family_seed",
     "perturbation",
     "run_perturbation_study",
     "texts",

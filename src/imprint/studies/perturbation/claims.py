@@ -40,38 +40,36 @@ def _claim(space: Space, cell: Cell, adjusted: dict[tuple[str, str, str], float]
         mechanism=f"{facts['dimensions']} dimensions and the direction of the cluster at {space.site}",
         capability=cell.ability,
         evidence=(
-            *_association(space, cell),
-            _selectivity(space, cell),
+            _association(space, cell),
+            _localised(space, cell),
             *(_necessity(one, adjusted) for one in cell.families if one.responses.family in ("ablation", "erasure")),
         ),
     )
 
 
-def _association(space: Space, cell: Cell) -> list[Evidence]:
-    probe = Effect(**space.summary[cell.cluster]["probe"])
-    chance = 1 / len(space.clusters)
-    return [
-        Evidence(
-            rung=0,
-            name="a linear probe tells the clusters apart on documents it has not seen (accuracy)",
-            effect=probe,
-            passed=probe.low > chance,
-            null=f"{chance:.2f}, guessing among {len(space.clusters)} clusters",
-            trust="what a probe can read, the model need not use",
-        )
-    ]
-
-
-def _selectivity(space: Space, cell: Cell) -> Evidence:
+def _association(space: Space, cell: Cell) -> Evidence:
     facts = space.summary[cell.cluster]
-    effect = Effect(**facts["selectivity"])
+    return Evidence(
+        rung=0,
+        name="R_k tells documents of the cluster from others that it was not found on (AUC)",
+        effect=Effect(**facts["auc"]),
+        passed=facts["auc"]["low"] > 0.5,
+        null=".5, a score that knows nothing",
+        trust="what can be read from a representation, the model need not use",
+    )
+
+
+def _localised(space: Space, cell: Cell) -> Evidence:
+    facts = space.summary[cell.cluster]
+    largest = max(facts["random_auc"], default=1.0)
     return Evidence(
         rung=1,
-        name="probe accuracy beyond its control task (selectivity)",
-        effect=effect,
-        passed=effect.low > 0 and facts["dimensions"] > 0,
-        null="random labels of token types",
+        name="R_k does so better than as many random dimensions (AUC)",
+        effect=Effect(**facts["auc"]),
+        passed=facts["dimensions"] > 0 and facts["auc"]["low"] > largest,
+        null=f"{len(facts['random_auc'])} sets of random dimensions: largest {largest:.3f}",
         note=f"{facts['dimensions']} dimensions are associated with the cluster after correction",
+        trust="many dimensions carry every cluster a little, so random sets may do nearly as well",
     )
 
 

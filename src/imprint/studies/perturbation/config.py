@@ -101,8 +101,9 @@ class PerturbationOptions(BaseModel):
     families: tuple[Family, ...] = ("ablation", "noise", "shift", "sign")
     doses: dict[Family, tuple[float, ...]] = Field(default_factory=dict)
     """Doses of each family, ascending; by default `DEFAULT_DOSES`."""
-    control_draws: int = Field(default=2, ge=1)
-    """Random draws of each matched control; their mean is what a perturbation is compared with."""
+    control_draws: int = Field(default=4, ge=2)
+    """Random draws of each matched control at its middle and largest dose. They are the units of every p: a perturbation
+    must stand out among perturbations that were drawn at random, not only from their mean."""
     global_noise: bool = True
     """Also noise in all dimensions at once, the reference that no cluster is special in."""
     layers: tuple[str, ...] = ()
@@ -113,8 +114,9 @@ class PerturbationOptions(BaseModel):
 
     @property
     def on_stream(self) -> bool:
-        """Whether the site is the residual stream, whose states the scorer keeps anyway."""
-        return Component.parse(self.site).site in ("resid_pre", "resid_post")
+        """Whether the site is the residual stream above the first block's input, whose states the scorer keeps anyway."""
+        site = Component.parse(self.site)
+        return site.site == "resid_post" or (site.site == "resid_pre" and site.layer != 0)
 
     def doses_of(self, family: Family) -> tuple[float, ...]:
         """The doses of one family."""
@@ -126,7 +128,7 @@ class PerturbationOptions(BaseModel):
             Component.parse(site)
         if not self.on_stream and ("sign" in self.families or self.token_shares):
             raise ValueError(
-                f"site '{self.site}' is not the residual stream, where tokens are told typical of a cluster; leave out the"
+                f"site '{self.site}' is not the residual stream behind a block, where tokens are told typical; leave out the"
                 " family 'sign' and token_shares, or choose a site such as L20.resid_post"
             )
         if not self.families or len(set(self.families)) < len(self.families):

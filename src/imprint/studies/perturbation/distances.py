@@ -3,13 +3,15 @@
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
+from torch import Tensor
 
 from imprint.capabilities import EvaluateModel, Scorer
 from imprint.interventions.activations import Intervention, Noise, entry_layer
 from imprint.mechanisms import task_distance
 from imprint.runs import Context, Step, derive, write_json
-from imprint.studies.perturbation.session import session
+from imprint.studies.perturbation.session import behind_the_first, session
 from imprint.studies.perturbation.space import ClusterSpace, Space
 
 DISTANCES_FILE = "distances.json"
@@ -30,11 +32,11 @@ class TaskDistances(Step):
         open_, space = session(self.evaluation, context), Space.load(context.get(self.space))
         anywhere = Intervention(site=space.site, edit=Noise(seed=0, rms=space.rms))
         scorer = open_.scorer(entry_layer(open_.model, [anywhere]))
-        posed = zip(open_.bench.questions, open_.bench.groups, strict=True)
-        suite_of = [question.suite for question, group in posed for _ in group]
+        questions = open_.questions_of_rows(scorer)
+        suite_of = [question.suite for question in open_.bench.questions]
         found = {}
         for suite in open_.bench.suites:
-            states, prompts = _prompt_states(scorer, suite_of, suite, derive(self.seed, suite) % 2**31)
+            states, prompts = _prompt_states(scorer, questions, suite_of, suite, derive(self.seed, suite) % 2**31)
             found[suite] = {
                 cluster: self._distance(space, number, states, prompts) for number, cluster in enumerate(space.clusters)
             }
@@ -56,19 +58,16 @@ class TaskDistances(Step):
 
 
 def _prompt_states(
-    scorer: Scorer, suite_of: list[str], suite: str, seed: int
+    scorer: Scorer, questions: Int[Tensor, "row"], suite_of: list[str], suite: str, seed: int
 ) -> tuple[Float[np.ndarray, "token width"], Int[np.ndarray, "token"]]:
-    """A random sample of the states at the tokens of one suite's rows, and the row of each."""
-    kept, rows = [], []
-    for view, batch in zip(scorer.views(), scorer.batches, strict=True):
+    """A random sample of the states at the tokens of one suite's rows but their first, and the question of each."""
+    kept, owners = [], []
+    for view in scorer.views():
         assert view.states is not None
-        owner = {
-            int(row): suite_of[int(request)] for row, request in zip(batch.read_row, batch.read_request, strict=True)
-        }
-        mine = [row for row in range(len(view.input_ids)) if owner[row] == suite]
-        real = view.mask[mine]
+        mine = torch.tensor([suite_of[number] == suite for number in questions[view.rows].tolist()])
+        real = behind_the_first(view.mask[mine])
         kept.append(view.states[mine][real].float().double().numpy())
-        rows.append((view.rows[mine][:, None].expand(real.shape))[real].numpy())
-    states, places = np.concatenate(kept), np.concatenate(rows)
+        owners.append(questions[view.rows[mine]][:, None].expand(real.shape)[real].numpy())
+    states, places = np.concatenate(kept), np.concatenate(owners)
     drawn = np.random.default_rng(seed).permutation(len(states))[:PROMPT_TOKENS]
     return states[drawn], places[drawn]

@@ -1,6 +1,6 @@
 """The perturbation families of the study, made from a cluster's space, each with its matched control."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,12 +19,14 @@ from imprint.interventions.activations import (
     Subspace,
     random_dims,
     random_directions,
-    random_tokens,
 )
 from imprint.runs import derive
 from imprint.studies.perturbation.config import Family
 from imprint.studies.perturbation.space import Space
 
+TRIES = 6
+OVERLAP = 10
+"""A random subspace whose overlap with the target is more than so many times that of chance is drawn again."""
 NEEDS_DIMENSIONS: tuple[Family, ...] = ("ablation", "noise")
 """Families that act on R_k, and have nothing to act on where it is empty."""
 
@@ -47,10 +49,24 @@ class Matched:
     words: str
 
 
+def family_seed(seed: int, cluster: str, family: Family) -> int:
+    """The seed of a perturbation's own randomness; its controls take the numbers after it."""
+    return derive(seed, cluster, family) % 2**31
+
+
 def perturbation(
-    space: Space, cluster: str, family: Family, *, seed: int, tokens: TokenTable | None = None
+    space: Space,
+    cluster: str,
+    family: Family,
+    *,
+    seed: int,
+    tokens: TokenTable | None = None,
+    row_ids: Int[Tensor, "row"] | None = None,
 ) -> Intervention | None:
-    """The perturbation of one cluster by one family at dose 1; None if nothing of the site belongs to the cluster."""
+    """The perturbation of one cluster by one family at dose 1; None if nothing of the site belongs to the cluster.
+
+    `seed` is that of `family_seed`; `row_ids` makes rows of one question share their noise.
+    """
     number, width = space.index(cluster), len(space.mean)
     if family in NEEDS_DIMENSIONS:
         if len(space.dims[number]) == 0:
@@ -58,7 +74,7 @@ def perturbation(
         within = Subspace.of_dims(torch.from_numpy(space.dims[number]), width)
         if family == "ablation":
             return Intervention(site=space.site, edit=Mean(value=_tensor(space.mean), within=within))
-        noise = Noise(seed=derive(seed, "noise", cluster) % 2**31, rms=space.rms, within=within)
+        noise = Noise(seed=seed, rms=space.rms, within=within, row_ids=row_ids)
         return Intervention(site=space.site, edit=noise)
     if family == "shift":
         return Intervention(site=space.site, edit=Shift.along(_tensor(space.directions[number]), rms=space.rms))
@@ -75,15 +91,40 @@ def matched_control(target: Intervention, space: Space, *, seed: int, tokens: To
     """One draw of the control made from a perturbation: equal rank, explained variance and norm, or equal token count."""
     if isinstance(target.edit, Sign):
         assert tokens is not None
-        drawn = random_tokens(target, tokens.candidates, seed=seed)
-        return _matched(drawn, _tokens_in_words(target))
+        chosen = tokens_of_the_same_rows(tokens.members, tokens.candidates, seed=seed)
+        return Matched(intervention=replace(target, tokens=chosen), ratio=1.0, words=_tokens_in_words(chosen))
     try:
-        drawn = random_directions(target, _tensor(space.reference), seed=seed, tolerance=0.05)
+        drawn = _different_directions(target, space, seed)
     except ConfigError as error:
         if isinstance(target.edit, Shift | Affine):
             raise
         return _matched(random_dims(target, seed=seed), f"as many other dimensions ({error})")
     return _matched(drawn, _directions_in_words(drawn))
+
+
+def _different_directions(target: Intervention, space: Space, seed: int) -> Control:
+    """Random directions that are not largely the target's own: the first of some draws with little overlap, or the least."""
+    states, width = _tensor(space.reference), len(space.mean)
+    drawn = [
+        random_directions(
+            replace(target, tokens=None), states, seed=derive(seed, "try", number) % 2**31, tolerance=0.05
+        )
+        for number in range(TRIES)
+    ]
+    best = next(
+        (one for one in drawn if (one.overlap or 0) < OVERLAP / width), min(drawn, key=lambda one: one.overlap or 0)
+    )
+    return replace(best, intervention=replace(best.intervention, tokens=target.tokens))
+
+
+def tokens_of_the_same_rows(
+    members: Bool[Tensor, "row position"], candidates: Bool[Tensor, "row position"], *, seed: int
+) -> Bool[Tensor, "row position"]:
+    """As many random candidates in each row as it has members, none of them a member; fewer where a row has no more."""
+    scores = torch.rand(members.shape, generator=torch.Generator().manual_seed(seed))
+    scores = scores.masked_fill(~(candidates & ~members), 2.0)
+    ranks = scores.argsort(dim=1, stable=True).argsort(dim=1, stable=True)
+    return (ranks < members.sum(1, keepdim=True)) & candidates & ~members
 
 
 def _matched(control: Control, words: str) -> Matched:
@@ -92,9 +133,8 @@ def _matched(control: Control, words: str) -> Matched:
     return Matched(intervention=control.intervention, ratio=dose, words=words)
 
 
-def _tokens_in_words(target: Intervention) -> str:
-    assert target.tokens is not None
-    return f"the same signs on as many other tokens ({int(target.tokens.sum())}) that are not of the cluster"
+def _tokens_in_words(chosen: Tensor) -> str:
+    return f"the same signs on {int(chosen.sum())} other tokens of the same rows, as many as are the cluster's where there are"
 
 
 def _directions_in_words(control: Control) -> str:

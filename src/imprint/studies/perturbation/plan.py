@@ -8,6 +8,7 @@ from imprint.corpus.clusters import CharacteriseClusters, ClusterDocuments, Corp
 from imprint.errors import ConfigError
 from imprint.models import ImportedModel
 from imprint.models.families import Objective
+from imprint.runs import Step
 from imprint.studies.perturbation.config import (
     ClusterOptions,
     Family,
@@ -24,6 +25,8 @@ from imprint.studies.perturbation.validation import CheckedPerturbation
 
 LAYER_FAMILY: Family = "ablation"
 """The family that is repeated at other layers."""
+LAYER_DRAWS = 2
+"""Draws of the control there: it is shown, not tested."""
 TEXT_FAMILIES: tuple[Family, ...] = ("ablation", "noise", "shift", "erasure")
 """Families that are defined on plain text, where there is no gold answer."""
 
@@ -44,6 +47,12 @@ class Groundwork:
     filtered: FilteredClusters | None
     """Task-specific filtering, if heads were named."""
 
+    @property
+    def steps(self) -> list[Step]:
+        """All of them."""
+        named = [self.corpus, self.clustering, self.characters, self.sheet, self.model, self.passages, self.evaluation]
+        return [*named, self.space, *self.layers, *([] if self.filtered is None else [self.filtered])]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Perturbations:
@@ -57,6 +66,11 @@ class Perturbations:
     shares: dict[str, PerturbedTokens]
     checks: dict[tuple[str, Family], CheckedPerturbation]
     distances: TaskDistances | None
+
+    @property
+    def steps(self) -> list[Step]:
+        """All of them."""
+        return [*self.scored, *self.checks.values(), *([] if self.distances is None else [self.distances])]
 
     @property
     def scored(self) -> list[PerturbedItems | PerturbedTokens]:
@@ -154,7 +168,7 @@ def perturbations(
         else None,
         layers={
             (space.site, cluster): _items(
-                study, ground, space, cluster, LAYER_FAMILY, chosen.doses_of(LAYER_FAMILY)[-1:]
+                study, ground, space, cluster, LAYER_FAMILY, chosen.doses_of(LAYER_FAMILY)[-1:], LAYER_DRAWS
             )
             for space in ground.layers
             for cluster in clusters
@@ -193,6 +207,7 @@ def _items(
     cluster: str | None,
     family: Family,
     doses: tuple[float, ...],
+    draws: int | None = None,
 ) -> PerturbedItems:
     return PerturbedItems(
         evaluation=ground.evaluation,
@@ -200,6 +215,6 @@ def _items(
         cluster=cluster,
         family=family,
         doses=doses,
-        control_draws=study.perturbations.control_draws,
+        control_draws=draws or study.perturbations.control_draws,
         seed=study.perturbations.seed,
     )

@@ -1,8 +1,12 @@
 """The hypotheses of a perturbation study: its defaults, the metrics that can be registered, and what they mean."""
 
 from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from pydantic import BaseModel
 
 from imprint.errors import ConfigError
+from imprint.runs import read_json, write_json
 from imprint.stats import Hypothesis, registration_digest
 
 OWN_TEXT = "specificity.text"
@@ -92,3 +96,25 @@ def check_hypotheses(
                 f"hypothesis {hypothesis.id} cannot be judged: the study has no cluster '{cluster}'; its clusters are"
                 f" {', '.join(clusters)}"
             )
+
+
+def register_design(study: BaseModel, out: Path) -> None:
+    """Write what is to be done before anything is measured, but for titles and places of files.
+
+    Raises:
+        ConfigError: another design was begun in this folder: sites, doses or seeds that are changed after the numbers were
+            seen are no longer chosen before.
+    """
+    design = study.model_dump(
+        mode="json", exclude={"title": True, "hypotheses": True, "clusters": {"paths"}, "abilities": {"data"}}
+    )
+    path = out / "design.json"
+    if path.exists() and read_json(path) != design:
+        before = read_json(path)
+        changed = [name for name in design if before.get(name) != design[name]]
+        raise ConfigError(
+            f"'{out.name}' was begun with another design ({', '.join(changed)} changed); choose another --out folder"
+        )
+    if not path.exists():
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(path, design)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 
 import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from imprint.capabilities import Bench, EvaluateModel, Scorer
@@ -24,6 +26,29 @@ class Session:
         if layer not in self._scorers:
             self._scorers = {layer: self.bench.scorer(self.model, layer=layer)}
         return self._scorers[layer]
+
+    def questions_of_rows(self, scorer: Scorer) -> Int[Tensor, "row"]:
+        """The question that each row of a scorer belongs to."""
+        owner = torch.tensor([number for number, group in enumerate(self.bench.groups) for _ in group])
+        found = torch.zeros(sum(len(batch.rows) for batch in scorer.batches), dtype=torch.long)
+        for batch in scorer.batches:
+            found[batch.rows[batch.read_row].cpu()] = owner[batch.read_request.cpu()]
+        return found
+
+    def editable(self, scorer: Scorer) -> Bool[Tensor, "row position"] | None:
+        """All tokens but the first of each row, whose huge state is the attention sink of most models; None = all.
+
+        Whatever hits the sink breaks the model for reasons that have nothing to do with a cluster. Encoder-decoders have
+        no sink, and rows of one token.
+        """
+        if scorer.objective == "seq2seq":
+            return None
+        return scorer.token_mask(lambda view: behind_the_first(view.mask))
+
+
+def behind_the_first(mask: Bool[Tensor, "row position"]) -> Bool[Tensor, "row position"]:
+    """The mask without its first position."""
+    return mask & (torch.arange(mask.shape[1], device=mask.device) > 0)
 
 
 _OPEN: list[Session] = []

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from safetensors.numpy import load_file, save_file
 
@@ -26,6 +26,7 @@ from imprint.mechanisms import (
 )
 from imprint.models import ImportedModel, open_imported
 from imprint.runs import Context, Step, read_json, write_json
+from imprint.stats import auc, auc_effect
 from imprint.studies.perturbation.config import Direction
 from imprint.studies.perturbation.passages import ClusterPassages, rows_of
 from imprint.studies.perturbation.recorded import Recorded, record_rows
@@ -33,6 +34,7 @@ from imprint.studies.perturbation.recorded import Recorded, record_rows
 PROBED_TOKENS = 3_000
 REFERENCE_TOKENS = 5_000
 STRONGEST = 8
+RANDOM_SETS = 19
 FEWEST_DOCUMENTS = 2
 """Source documents that a cluster must have in the half that its representation is found on."""
 
@@ -111,6 +113,7 @@ class ClusterSpace(Step):
         model, _ = open_imported(context.get(self.model), self.model.dtype)
         clusters = tuple(dict.fromkeys(packed.domains))
         recorded = record_rows(model, self.site, packed, rows_of(packed, "fit", self.passages.seed), clusters)
+        held_out = record_rows(model, self.site, packed, rows_of(packed, "check", self.passages.seed), clusters)
         found = _associate(recorded, clusters)
         chosen = [associated_dims(found, number, top=self.dimensions) for number in range(len(clusters))]
         for name, dims in zip(clusters, chosen, strict=True):
@@ -121,7 +124,8 @@ class ClusterSpace(Step):
         arrays |= {f"dims.{number}": dims for number, dims in enumerate(chosen)}
         save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, folder / "space.safetensors")
         facts = {"site": self.site, "clusters": clusters, "rms": site_rms(torch.from_numpy(recorded.states))}
-        summary = [_summary(number, recorded, found, dims, parts) for number, dims in enumerate(chosen)]
+        read = [reading(recorded, held_out, found, number, dims, seed=self.seed) for number, dims in enumerate(chosen)]
+        summary = [_summary(number, recorded, found, dims, parts) | read[number] for number, dims in enumerate(chosen)]
         write_json(folder / "space.json", facts | {"summary": dict(zip(clusters, summary, strict=True))})
 
 
@@ -208,6 +212,31 @@ def _probe(recorded: Recorded, seed: int) -> Selectivity:
         folds=2,
         seed=seed,
     )
+
+
+def reading(
+    recorded: Recorded, held_out: Recorded, found: Association, cluster: int, dims: Int[np.ndarray, "_"], *, seed: int
+) -> dict[str, Any]:
+    """How well R_k tells documents it was not found on (AUC), and how well sets of as many random dimensions do.
+
+    A document's score is the sum of its standardised dimensions, each with the sign of its association.
+    """
+    fitted = document_means(recorded.states, recorded.document, recorded.cluster).means
+    unseen = document_means(held_out.states, held_out.document, held_out.cluster)
+    scaled = (unseen.means - fitted.mean(0)) / np.maximum(fitted.std(0), 1e-12) * np.sign(found.cohen_d[:, cluster])
+    inside = unseen.labels == cluster
+    if len(dims) == 0:
+        return {"auc": _auc(scaled.mean(1) * 0.0, inside, seed), "random_auc": []}
+    rng = np.random.default_rng([seed, cluster])
+    random = [scaled[:, rng.permutation(scaled.shape[1])[: len(dims)]].sum(1) for _ in range(RANDOM_SETS)]
+    return {
+        "auc": _auc(scaled[:, dims].sum(1), inside, seed),
+        "random_auc": [auc(scores, inside) for scores in random],
+    }
+
+
+def _auc(scores: Float[np.ndarray, "doc"], inside: Bool[np.ndarray, "doc"], seed: int) -> dict[str, Any]:
+    return auc_effect(scores, inside, seed=seed, unit="document", metric="AUC on unseen documents").as_dict()
 
 
 def _summary(number: int, recorded: Recorded, found: Association, dims: np.ndarray, parts: _Parts) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The perturbation study on one screen: clusters, what belongs to them, perturbations beside controls, the matrix Φ."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import polars as pl
 from imprint.capabilities import read_items
 from imprint.capabilities.steps import ITEMS
 from imprint.corpus.clusters import Clustering
-from imprint.errors import ConfigError
+from imprint.errors import ConfigError, ImprintError
 from imprint.models import objective_of
 from imprint.runs import Executor, Reporter, Step, Store, read_json, silent
 from imprint.stats import Claim, InfluenceMatrix, Verdict
@@ -21,15 +22,17 @@ from imprint.studies.perturbation.filtering import KEPT_FILE, FilteredClusters
 from imprint.studies.perturbation.findings import (
     Cell,
     FamilyFinding,
+    Pools,
     Responses,
     find_cells,
     find_family,
     matrix_of,
+    pools_of,
     read_responses,
     responses_without_facts,
 )
-from imprint.studies.perturbation.plan import Perturbations, groundwork, perturbations
-from imprint.studies.perturbation.registration import check_hypotheses
+from imprint.studies.perturbation.plan import Groundwork, Perturbations, groundwork, perturbations
+from imprint.studies.perturbation.registration import check_hypotheses, register_design
 from imprint.studies.perturbation.space import Space
 from imprint.studies.perturbation.text_checks import TextCheck, read_check
 from imprint.studies.perturbation.verdicts import judge_all
@@ -87,6 +90,7 @@ def run_perturbation_study(
     """
     ground = groundwork(study)
     check_registered(study.hypotheses, out)
+    register_design(study, out)
     registration = register(study.hypotheses, out)
     store, clock = Store(out / "store"), Clock.of(out)
 
@@ -112,11 +116,13 @@ def run_perturbation_study(
         executor.run(checks, store, progress=reporter, stage="check what each perturbation hits", units=len(checks))
         distances = _distances(store, reporter, plan)
     with clock.stage("report"):
-        families = _families(store, plan, study.perturbations.seed, reporter)
+        responses = _responses(store, plan)
+        pools = pools_of(responses)
+        families = _families(responses, pools, study.perturbations.seed, reporter)
         read = [found for step in checks if (found := read_check(store.path(step), step)) is not None]
-        cells, space = find_cells(families, seed=study.perturbations.seed), Space.load(store.path(ground.space))
-        matrix = matrix_of(families, seed=study.perturbations.seed)
-        verdicts = judge_all(study, families, read)
+        cells, space = find_cells(families, pools, seed=study.perturbations.seed), Space.load(store.path(ground.space))
+        matrix = matrix_of(cells)
+        verdicts = judge_all(study, cells, read)
         claims = draw_claims(study, space, cells, matrix)
     return PerturbationResult(
         study=study,
@@ -147,7 +153,7 @@ def run_perturbation_study(
             "representation": ground.space.key,
             "abilities": ground.evaluation.key,
         },
-        warnings=tuple(dict.fromkeys(warning for entry in store.list() for warning in entry.manifest.warnings)),
+        warnings=_warnings(store, ground, plan),
         seconds=clock.seconds,
     )
 
@@ -164,6 +170,13 @@ def _named(clustering: Clustering) -> tuple[tuple[str, ...], dict[str, float]]:
     for name in clustering.names:
         clustering.members(name, minimum=FEWEST_DOCUMENTS)
     return clustering.names, {name: clustering.share(name) for name in clustering.names}
+
+
+def _warnings(store: Store, ground: Groundwork, plan: Perturbations) -> tuple[str, ...]:
+    """What the steps of this study warned of, each once; the store may hold other studies' steps too."""
+    mine = {step.key for step in (*ground.steps, *plan.steps)}
+    found = (warning for entry in store.list() if entry.key in mine for warning in entry.manifest.warnings)
+    return tuple(dict.fromkeys(found))
 
 
 def _kept(
@@ -190,16 +203,25 @@ def _distances(store: Store, reporter: Reporter, plan: Perturbations) -> dict[st
     return found
 
 
-def _families(store: Store, plan: Perturbations, seed: int, reporter: Reporter) -> list[FamilyFinding]:
-    responses = [
+def _responses(store: Store, plan: Perturbations) -> list[Responses]:
+    found = [
         one
         for (cluster, family), step in plan.items.items()
         for one in read_responses(store.path(step), cluster=cluster, family=family)
     ]
+    if not found:
+        raise ImprintError(
+            "no perturbation could be tried: nothing at the site is significantly associated with any cluster; give more"
+            " documents, another site, or the family 'shift', which needs no associated dimensions"
+        )
+    return found
+
+
+def _families(responses: Sequence[Responses], pools: Pools, seed: int, reporter: Reporter) -> list[FamilyFinding]:
     found = []
     with reporter.stage("work out effects, controls and dose curves", len(responses)) as advance:
         for one in responses:
-            found.append(find_family(one, seed=seed))
+            found.append(find_family(one, pools, seed=seed))
             advance(1)
     return found
 
@@ -208,7 +230,7 @@ def _of_everything(store: Store, plan: Perturbations, seed: int) -> list[FamilyF
     if plan.everything is None:
         return []
     read = read_responses(store.path(plan.everything), cluster=EVERYTHING, family="noise")
-    return [find_family(one, seed=seed) for one in read]
+    return [find_family(one, {}, seed=seed) for one in read]
 
 
 def _by_layer(store: Store, plan: Perturbations) -> dict[str, list[Responses]]:

@@ -11,6 +11,7 @@ from jaxtyping import Float64
 
 from imprint.runs import read_json
 from imprint.stats import Effect, bootstrap_mean, paired_difference
+from imprint.stats.resampling import bootstrap_interval
 from imprint.studies.perturbation.validation import CHANGES_FILE, LOSSES_FILE, CheckedPerturbation
 
 RISE = "rise of the loss (nats a token)"
@@ -49,6 +50,26 @@ class TextCheck:
             draws=DRAWS,
         )
 
+    def specific(self, *, seed: int) -> Effect:
+        """Rise beyond the control on the cluster's own text, minus the same on other text."""
+        inside, outside = (values[:, 0] - values[:, 1] for values in (self._of(own=True), self._of(own=False)))
+        low, high = bootstrap_interval((inside, outside), _difference_of_means, seed=seed)
+        estimate = float(inside.mean() - outside.mean())
+        return Effect(
+            estimate=estimate,
+            low=min(low, estimate),
+            high=max(high, estimate),
+            n=min(len(inside), len(outside)),
+            unit="document",
+            control="other text, each beyond the control",
+            metric=RISE,
+        )
+
+    @property
+    def passed(self) -> bool:
+        """Whether it harms its own cluster's text beyond its control, and more so than other text."""
+        return self.beyond_control(seed=0).low > 0 and self.specific(seed=0).low > 0
+
     def _of(self, *, own: bool) -> Float64[np.ndarray, "document 2"]:
         return np.array([value for (name, _), value in self.rises.items() if (name == self.cluster) == own])
 
@@ -81,18 +102,31 @@ def read_losses(folder: Path, *, cluster: str, family: str, dose: float) -> Text
     )
 
 
+def _difference_of_means(first: np.ndarray, second: np.ndarray, axis: int = -1) -> np.ndarray:
+    return np.asarray(first.mean(axis=axis) - second.mean(axis=axis))
+
+
 def own_against_others(
     checks: Sequence[TextCheck],
 ) -> tuple[Float64[np.ndarray, "document"], Float64[np.ndarray, "document"]]:
     """For each held-out document: its rise under its own cluster's perturbations, and its mean rise under the others'.
 
-    Averaged over families; the same text stands on both sides, so how easy it is to disturb cancels.
+    Compared within each family and then averaged over families, so that a cluster without one family is not compared with
+    another kind of perturbation; the same text stands on both sides, so how easy it is to disturb cancels.
     """
     own, others = [], []
     for place in dict.fromkeys(place for check in checks for place in check.rises):
-        mine = [check.rises[place][0] for check in checks if check.cluster == place[0]]
-        theirs = [check.rises[place][0] for check in checks if check.cluster != place[0]]
-        if mine and theirs:
-            own.append(np.mean(mine))
-            others.append(np.mean(theirs))
+        pairs = [
+            pair for family in dict.fromkeys(check.family for check in checks) if (pair := _pair(checks, family, place))
+        ]
+        if pairs:
+            own.append(np.mean([mine for mine, _ in pairs]))
+            others.append(np.mean([theirs for _, theirs in pairs]))
     return np.array(own), np.array(others)
+
+
+def _pair(checks: Sequence[TextCheck], family: str, place: tuple[str, int]) -> tuple[float, float] | None:
+    """The document's rise under its own cluster's perturbation of a family and the mean under the others'; None if one lacks."""
+    mine = [check.rises[place][0] for check in checks if check.family == family and check.cluster == place[0]]
+    theirs = [check.rises[place][0] for check in checks if check.family == family and check.cluster != place[0]]
+    return (float(np.mean(mine)), float(np.mean(theirs))) if mine and theirs else None

@@ -1,12 +1,13 @@
 """Whether a perturbation hits what it aims at: loss on the cluster's own text against other text, attention, drift."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from pydantic import Field
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -15,10 +16,11 @@ from imprint.corpus import Packed
 from imprint.interventions.activations import Intervention, attention_change, intervene, loss_change
 from imprint.mechanisms import drift
 from imprint.models import Anatomy, Component, ImportedModel, depth_of, evaluating, open_imported, record
-from imprint.runs import Context, Step, atomic_file, derive, write_json
+from imprint.runs import Context, Step, atomic_file, write_json
 from imprint.studies.perturbation.config import Family
-from imprint.studies.perturbation.families import matched_control, perturbation
+from imprint.studies.perturbation.families import family_seed, matched_control, perturbation
 from imprint.studies.perturbation.passages import ClusterPassages, rows_of, sources_of
+from imprint.studies.perturbation.session import behind_the_first
 from imprint.studies.perturbation.space import ClusterSpace, Space
 
 LOSSES_FILE = "losses.parquet"
@@ -55,8 +57,9 @@ class CheckedPerturbation(Step):
         space, packed = Space.load(context.get(self.space)), Packed.load(context.get(self.passages))
         model, _ = open_imported(context.get(self.model), self.model.dtype)
         rows = self._rows(packed)
-        seed = derive(self.seed, self.cluster, self.family) % 2**31
-        target = perturbation(space, self.cluster, self.family, seed=seed)
+        seed = family_seed(self.seed, self.cluster, self.family)
+        made = perturbation(space, self.cluster, self.family, seed=seed)
+        target = None if made is None else replace(made, tokens=_behind_bos(len(rows), packed.context))
         changes = {}
         frame = pl.DataFrame(
             {"cluster": packed.row_domains[rows].tolist(), "source": sources_of(packed, rows).tolist()}
@@ -76,6 +79,11 @@ class CheckedPerturbation(Step):
         held_out = rows_of(packed, "check", self.passages.seed)
         names = packed.row_domains[held_out]
         return np.sort(np.concatenate([held_out[names == name][: self.rows] for name in dict.fromkeys(packed.domains)]))
+
+
+def _behind_bos(rows: int, context: int) -> Bool[Tensor, "row position"]:
+    """All tokens but BOS, which holds the attention sink."""
+    return behind_the_first(torch.ones(rows, context + 1, dtype=torch.bool))
 
 
 def _losses(model: PreTrainedModel, acting: Pair, packed: Packed, rows: Int[np.ndarray, "row"]) -> dict[str, pl.Series]:
