@@ -40,7 +40,7 @@ def test_every_cell_has_every_family_and_dose(result):
         (cluster, ability) for cluster in ("code", "prose") for ability in ("copa", "rte")
     }
     for cell in result.cells:
-        assert [one.responses.family for one in cell.families] == ["ablation", "shift", "sign"]
+        assert [one.responses.family for one in cell.families] == ["ablation", "noise", "sign"]
         assert all(one.responses.control is not None for one in cell.families)
         assert [len(one.harm) for one in cell.families] == [2, 2, 2]
         assert cell.families[0].responses.control.shape[:2] == (4, 2)
@@ -53,7 +53,7 @@ def test_references_layers_and_shares_are_there(result):
     assert {one.doses for one in result.token_shares} == {(0.1, 0.5)}
     assert set(result.distances) == {"copa", "rte"}
     assert {(check.cluster, check.family) for check in result.checks} == {
-        (cluster, family) for cluster in ("code", "prose") for family in ("ablation", "shift")
+        (cluster, family) for cluster in ("code", "prose") for family in ("ablation", "noise")
     }
 
 

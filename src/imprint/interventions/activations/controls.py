@@ -170,6 +170,8 @@ def _of_any_token(edit: Edit, states: Tensor) -> Edit:
         return Resample(states=edit.states.flatten(0, 1).to(states), seed=0, within=edit.within)
     if isinstance(edit, Sign):
         return RandomSign(seed=0, rms=edit.rms)
+    if isinstance(edit, Noise):
+        return replace(edit, row_ids=None)
     if isinstance(edit, Combined):
         return replace(edit, parts=tuple(_of_any_token(part, states) for part in edit.parts))
     return edit
