@@ -28,7 +28,7 @@ def perturbed(imprint, world, tmp_path):
 def test_perturb_shows_harm_beside_controls_and_keeps_the_perturbations(imprint, world, perturbed):
     answer, out = perturbed
     assert answer.code == 0, answer.err
-    assert "beyond control" in answer.out
+    assert "Harm of each perturbation" in answer.out
     assert (out / "report.html").exists()
     kept = sorted(path.name for path in (out / "interventions").iterdir())
     assert kept == ["code.json", "code.safetensors", "prose.json", "prose.safetensors"]
@@ -81,7 +81,7 @@ def test_locate_finds_what_belongs_to_each_cluster(imprint, world, tmp_path):
     [
         (["--doses", "nan", "--doses", "1"], "not a dose"),
         (["--doses", "1"], "at least two"),
-        (["--suite", "copa", "--controls", "rte"], "not among the suites"),
+        (["--controls", "rte"], "not among the suites"),
     ],
 )
 def test_bad_doses_and_controls_are_one_sentence(imprint, world, tmp_path, options, message):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from imprint.cli.output import print_json, print_lines
 from imprint.cli.progress import TerminalReporter
+from imprint.corpus.clusters import SHEET_CSV, SHEET_HTML, SHEET_KEY
 from imprint.report import (
     ReportData,
     evidence,
@@ -17,7 +18,7 @@ from imprint.report import (
     write_evidence,
     write_report,
 )
-from imprint.runs import LocalExecutor
+from imprint.runs import LocalExecutor, write_bytes_atomic
 from imprint.studies import (
     MechanismResult,
     MechanismStudy,
@@ -50,7 +51,16 @@ def conclude(result: Result, out: Path) -> Path:
     shown = load_report_data(out / "report.json")  # as read back, so that `imprint report` gives the same bytes
     page = write_report(shown, out)
     write_evidence(result, out, command=command)
+    if isinstance(result, PerturbationResult):
+        _hand_over_sheet(result, out)
     return page
+
+
+def _hand_over_sheet(result: PerturbationResult, out: Path) -> None:
+    """Put the annotation sheet beside the report; one that is there may have been filled in, so it stays."""
+    for name in (SHEET_CSV, SHEET_HTML, SHEET_KEY):
+        if not (out / name).exists():
+            write_bytes_atomic(out / name, (result.sheet / name).read_bytes())
 
 
 def _run(study: Study, out: Path, executor: LocalExecutor, reporter: TerminalReporter) -> Result:

@@ -24,7 +24,7 @@ from imprint.studies import PerturbationResult
 from imprint.studies.perturbation import LAYER_FAMILY, Cell, FamilyFinding, Responses, TextCheck, accuracy_of, family_q
 
 EXAMPLES = 3
-SHEET = "annotation sheet (sheet.csv, sheet.html)"
+SHEET = "sheet.html"
 LIMITS = (
     "Perturbing a representation shows what the trained model uses, not what its training data taught it: only retraining"
     " without a cluster shows that (rung 4), and `imprint calibrate` says how often the two agree in a planted world.",

@@ -1,4 +1,4 @@
-"""What a perturbation costs an ability: the Ability Impact Score, raw and chance-corrected, on paired items.
+"""What a perturbation costs an ability: the Ablation Impact Score, raw and chance-corrected, on paired items.
 
 AIS = (M(f) - M(f')) / M(f) after source 001, where f' is the perturbed model; METHODS §5 says why it never stands alone: it
 is undefined at M(f) = 0, explodes near chance, and random answers have a negative one.
@@ -54,7 +54,7 @@ class Impact:
 
 
 def ais(before: float, after: float, *, better: Better = "higher") -> float | Undefined:
-    """The raw Ability Impact Score of two means; positive = worse.
+    """The raw Ablation Impact Score of two means; positive = worse.
 
     Trust: 30 % to 25 % on four options is .167 although all that the model knew is gone; see `corrected_ais`.
     """
