@@ -57,11 +57,20 @@ def test_a_family_that_was_not_tried_on_a_cell_is_null():
 
 def test_p_of_a_cell_and_of_the_matrix():
     assert influence_matrix(records(p=0.03)).p == pytest.approx(0.03)
-    assert influence_matrix(records(p=1.0)).p == pytest.approx(1.0)
+    assert influence_matrix(records(p=1.0)).p == pytest.approx(0.999)
     mixed = [InfluenceRecord(**{**_fields(one), "p": 0.001 if one.cluster == "code" else 0.9}) for one in records()]
     phi = influence_matrix(mixed)
     assert phi.q[1] == pytest.approx(3 * phi.p[1])
     assert (phi.q[0] > 0.5).all()
+
+
+def test_one_perturbation_that_did_nothing_does_not_swamp_the_others():
+    """At p = 1 the tangent of Cauchy's combination is minus infinity, so p is kept below it."""
+    one = records()[0]
+    doses = [
+        InfluenceRecord(**{**_fields(one), "setting": str(place), "p": 0.002 if place else 1.0}) for place in range(20)
+    ]
+    assert influence_matrix(doses).p[0, 0] < 0.05
 
 
 def _fields(record):

@@ -133,7 +133,7 @@ class PerturbationOptions(BaseModel):
             )
         if not self.families or len(set(self.families)) < len(self.families):
             raise ValueError("families must name at least one family, and each once")
-        for family in self.families:
+        for family in dict.fromkeys((*self.families, *self.doses)):
             _check_doses(family, self.doses_of(family))
         wrong = [share for share in self.token_shares if not 0 < share <= 1]
         if wrong:
