@@ -21,7 +21,8 @@ TRUST = {
 def draw_claims(study: PerturbationStudy, space: Space, cells: Sequence[Cell], matrix: InfluenceMatrix) -> list[Claim]:
     """Claims for the cells that survive the correction over the matrix, the largest first; else for the largest cell.
 
-    Perturbation speaks of rungs 0 to 3. That the data caused the ability (rung 4) takes retraining, and no cell shows it.
+    Perturbation, as this study does it, speaks of rungs 0 to 2.
+    That the data caused the ability (rung 4) takes retraining, and no cell shows it.
     """
     place = {name: number for number, name in enumerate(matrix.clusters)}
     column = {name: number for number, name in enumerate(matrix.abilities)}

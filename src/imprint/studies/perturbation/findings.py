@@ -36,8 +36,6 @@ from imprint.studies.perturbation.perturbed import BASE, CONTROL, FACTS_FILE, IT
 HARM = "drop of the gold answer's log-probability among the options (nats an item)"
 MATCHED = "the matched random perturbation"
 DRAWS = 1000
-DECIDED = 0.05
-"""A cell or family is told from its control when q is at most this."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -38,7 +38,6 @@ from imprint.studies.perturbation.text_checks import TextCheck, read_check
 from imprint.studies.perturbation.verdicts import judge_all
 from imprint.studies.registration import check_registered, register
 
-STAGES = ("clusters", "model", "representation", "abilities", "perturb", "check", "report")
 EVERYTHING = "everything"
 """What the noise in all dimensions of all tokens is called."""
 FEWEST_DOCUMENTS = 20
