@@ -1,24 +1,36 @@
 """Attribution: which training rows pushed a mechanism's own parameters towards a query, beside every cheap baseline."""
 
 from imprint.attribution.baselines import bm25_scores, embedding_scores, ngram_scores, random_scores
-from imprint.attribution.ekfac import BlockFactors, EkfacOptions, fit_factors, precondition
-from imprint.attribution.head import BASELINES, HeadAttribution, HeadMechanism, attribute_head, load_baselines
-from imprint.attribution.influence import influence
-from imprint.attribution.queries import (
+from imprint.attribution.engine.ekfac import BlockFactors, EkfacOptions, fit_factors, precondition
+from imprint.attribution.engine.influence import influence
+from imprint.attribution.engine.queries import (
     Query,
     attention_query,
     contrastive_query,
     induction_queries,
+    likelihood_queries,
+    likelihood_query,
     log_prob_query,
+    margin_query,
     off_by_one_query,
     previous_token_query,
     query_gradient,
+    query_gradients,
 )
+from imprint.attribution.engine.scores import SIGN, Scores, per_token
+from imprint.attribution.engine.scoring import score_rows
+from imprint.attribution.engine.selections import (
+    HeadParts,
+    direction_subspace,
+    head_subspace,
+    head_subspaces,
+    neuron_subspace,
+    whole_model,
+)
+from imprint.attribution.engine.subspace import Block, Subspace, row_gradients, weight_matrix
+from imprint.attribution.head import BASELINES, HeadAttribution, HeadMechanism, attribute_head, load_baselines
 from imprint.attribution.rankings import CONSENSUS, PROBES, RANKINGS, consensus, ranking, score_table
-from imprint.attribution.scores import SIGN, Scores, per_token
-from imprint.attribution.scoring import score_rows
 from imprint.attribution.steps import AttributeModel, Attribution, TopRows
-from imprint.attribution.subspace import Block, HeadParts, Subspace, head_subspace, weight_matrix
 
 __all__ = [
     "BASELINES",
@@ -43,22 +55,31 @@ __all__ = [
     "bm25_scores",
     "consensus",
     "contrastive_query",
+    "direction_subspace",
     "embedding_scores",
     "fit_factors",
     "head_subspace",
+    "head_subspaces",
     "induction_queries",
     "influence",
+    "likelihood_queries",
+    "likelihood_query",
     "load_baselines",
     "log_prob_query",
+    "margin_query",
+    "neuron_subspace",
     "ngram_scores",
     "off_by_one_query",
     "per_token",
     "precondition",
     "previous_token_query",
     "query_gradient",
+    "query_gradients",
     "random_scores",
     "ranking",
+    "row_gradients",
     "score_rows",
     "score_table",
     "weight_matrix",
+    "whole_model",
 ]

@@ -10,11 +10,11 @@ from jaxtyping import Float64
 from transformers import PreTrainedModel
 
 from imprint.attribution.baselines import bm25_scores, embedding_scores, ngram_scores, random_scores
-from imprint.attribution.ekfac import EkfacOptions
-from imprint.attribution.influence import influence
-from imprint.attribution.queries import Query, induction_queries, off_by_one_query, previous_token_query
-from imprint.attribution.scores import Scores
-from imprint.attribution.subspace import HeadParts, head_subspace
+from imprint.attribution.engine.ekfac import EkfacOptions
+from imprint.attribution.engine.influence import influence
+from imprint.attribution.engine.queries import Query, induction_queries, off_by_one_query, previous_token_query
+from imprint.attribution.engine.scores import Scores
+from imprint.attribution.engine.selections import HeadParts, head_subspace
 from imprint.capabilities import RepeatProbe
 from imprint.corpus import Packed
 from imprint.errors import ConfigError, ModelError

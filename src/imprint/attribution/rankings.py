@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 from scipy.stats import rankdata
 
+from imprint.attribution.engine.scores import Scores
 from imprint.attribution.head import BASELINES, load_baselines
-from imprint.attribution.scores import Scores
 from imprint.corpus import Packed
 from imprint.errors import ConfigError
 

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from imprint.attribution.ekfac import EkfacOptions
+from imprint.attribution.engine.ekfac import EkfacOptions
+from imprint.attribution.engine.selections import HeadParts
 from imprint.attribution.head import HeadMechanism, attribute_head
 from imprint.attribution.rankings import CONSENSUS, ranking
-from imprint.attribution.subspace import HeadParts
 from imprint.capabilities import ordinary_tokens, repeat_probe
 from imprint.corpus import Packed
 from imprint.errors import ConfigError

@@ -5,28 +5,33 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from imprint.errors import SelfCheckFailed
 from imprint.models.loss import label_mask, token_losses
+from imprint.models.unembedding import head_gradient, plain_head, sampled_labels
 
 
 @dataclass(kw_only=True, slots=True)
 class Capture:
     """What one forward pass leaves behind: each captured module's input and its output, still on the graph."""
 
-    inputs: dict[str, Float[Tensor, "row seq feature"]] = field(default_factory=dict)
+    inputs: dict[str, Shaped[Tensor, "row seq *feature"]] = field(default_factory=dict)
+    """Of an embedding, the token ids."""
     outputs: dict[str, Float[Tensor, "row seq feature"]] = field(default_factory=dict)
 
-    def output_gradients(self, scalar: Float[Tensor, ""]) -> dict[str, Float[Tensor, "row seq feature"]]:
-        """The gradient of `scalar` at every captured output (zero where it does not depend on one).
+    def output_gradients(
+        self, value: Float[Tensor, "*any"], towards: Float[Tensor, "*any"] | None = None
+    ) -> dict[str, Float[Tensor, "row seq feature"]]:
+        """The gradient of a scalar (or of `value * towards`, summed) at every captured output, zero where there is none.
 
         No gradient of any parameter is formed, and nothing below the lowest captured module is visited.
         """
         names = list(self.outputs)
-        grads = torch.autograd.grad(scalar, [self.outputs[name] for name in names], materialize_grads=True)
+        outputs = [self.outputs[name] for name in names]
+        grads = torch.autograd.grad(value, outputs, towards, materialize_grads=True)
         return dict(zip(names, grads, strict=True))
 
 
@@ -66,8 +71,15 @@ def captured(modules: Mapping[str, nn.Module]) -> Iterator[Capture]:
 class OutputGradients:
     """Per-position pieces of a gradient: dW of module m for row n is the sum over t of outer(delta, input)."""
 
-    inputs: dict[str, Float[Tensor, "row seq _in"]]
+    inputs: dict[str, Shaped[Tensor, "row seq *_in"]]
+    """Of an embedding, the token ids."""
     deltas: dict[str, Float[Tensor, "row seq _out"]]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the pieces hold; an input that several modules share counts once."""
+        distinct = {tensor.data_ptr(): tensor.nbytes for tensor in (*self.inputs.values(), *self.deltas.values())}
+        return sum(distinct.values())
 
 
 def loss_gradients(
@@ -76,24 +88,47 @@ def loss_gradients(
     tokens: Int[Tensor, "row seq_plus_1"],
     lengths: Int[Tensor, "row"],
     *,
-    sample_labels: torch.Generator | None = None,
+    draws: Float[Tensor, "row seq"] | None = None,
 ) -> tuple[OutputGradients, Float[Tensor, "row seq"]]:
     """Gradients of each row's *summed* next-token loss at the modules' outputs, and the losses of its tokens, in nats.
 
-    Padding contributes nothing to either.
+    Padding contributes nothing to either. Logits are formed for real tokens only and a chunk at a time, where the model
+    ends in a plain linear map (`plain_head`).
 
-    With `sample_labels` the labels are drawn from the model itself (true Fisher); otherwise they are the data's.
+    With `draws`, uniform in [0, 1), the labels are drawn from the model itself (true Fisher); otherwise they are the
+    data's.
     """
+    tokens, lengths = tokens.to(model.device), lengths.to(model.device)
+    head = plain_head(model)
+    if head is None or head in modules.values():
+        return _through_logits(model, modules, tokens, lengths, draws)
+    real = label_mask(lengths, tokens.shape[1] - 1).bool()
+    with captured(modules) as capture:
+        states = model.base_model(input_ids=tokens[:, :-1], use_cache=False).last_hidden_state
+        inside = states.detach()[real]
+        found = head_gradient(
+            head, inside, tokens[:, 1:][real], draws=None if draws is None else draws.to(real.device)[real]
+        )
+        at_states = torch.zeros_like(states)
+        at_states[real] = found.gradient
+        deltas = capture.output_gradients(states, at_states)
+    losses = torch.zeros(real.shape, dtype=found.losses.dtype, device=real.device)
+    losses[real] = found.losses
+    return OutputGradients(inputs=capture.inputs, deltas=deltas), losses
+
+
+def _through_logits(
+    model: PreTrainedModel,
+    modules: Mapping[str, nn.Module],
+    tokens: Int[Tensor, "row seq_plus_1"],
+    lengths: Int[Tensor, "row"],
+    draws: Float[Tensor, "row seq"] | None,
+) -> tuple[OutputGradients, Float[Tensor, "row seq"]]:
     with captured(modules) as capture:
         logits = model(tokens[:, :-1], use_cache=False).logits
-        labels = tokens[:, 1:] if sample_labels is None else _sampled(logits, sample_labels)
+        labels = tokens[:, 1:]
+        if draws is not None:
+            labels = sampled_labels(logits.detach().flatten(0, 1).softmax(-1), draws.flatten()).view_as(labels)
         losses = token_losses(logits, labels) * label_mask(lengths, labels.shape[1])
         deltas = capture.output_gradients(losses.sum())
     return OutputGradients(inputs=capture.inputs, deltas=deltas), losses.detach()
-
-
-def _sampled(logits: Float[Tensor, "row seq vocabulary"], generator: torch.Generator) -> Int[Tensor, "row seq"]:
-    """One label a position by inverse CDF, drawn from the model's own distribution."""
-    cumulative = logits.detach().softmax(-1).cumsum(-1)
-    draws = torch.rand(cumulative.shape[:-1], generator=generator, dtype=cumulative.dtype)[..., None]
-    return torch.searchsorted(cumulative, draws * cumulative[..., -1:]).squeeze(-1).clamp_(max=logits.shape[-1] - 1)

@@ -13,15 +13,16 @@ from imprint.attribution import (
     query_gradient,
     weight_matrix,
 )
-from imprint.attribution import checks as checks_module
-from imprint.attribution.checks import run_checks
+from imprint.attribution.engine import checks as checks_module
+from imprint.attribution.engine.checks import run_checks
 from imprint.capabilities import repeat_probe
 from imprint.errors import SelfCheckFailed
 from imprint.models import token_losses
 from imprint.models.handmade import induction_transformer
+from imprint.models.unembedding import HeadGradient, head_gradient
 
 OPTIONS = EkfacOptions(labels="data")
-subspace_module = importlib.import_module("imprint.attribution.subspace")
+subspace_module = importlib.import_module("imprint.attribution.engine.subspace")
 
 
 def probes(head="L1.H1"):
@@ -37,7 +38,8 @@ def check(model=None, queries=None, gradients=None, head="L1.H1", rows=None, opt
     queries = [likelihood()] if queries is None else queries
     subspace = head_subspace(model, head)
     gradients = gradients or [query_gradient(model, subspace, query) for query in queries]
-    return run_checks(model, subspace, queries, gradients, *(rows or ragged_rows(9)), options, seed=0)
+    stacked = [torch.stack(pieces) for pieces in zip(*gradients, strict=True)]
+    return run_checks(model, subspace, queries, stacked, *(rows or ragged_rows(9)), options, seed=0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
@@ -94,11 +96,7 @@ def last_block_lost(gradients):
 
 def next_head(gradients):
     def wrong(self, batch):
-        other = [
-            Subspace(name="", blocks=head_subspace(TINY, "L1.H2").blocks, modules=self.modules).blocks[number]
-            for number in range(len(self.blocks))
-        ]
-        return [block.matrix_gradient(batch) for block in other]
+        return gradients(Subspace(name="", blocks=head_subspace(TINY, "L1.H2").blocks, modules=self.modules), batch)
 
     return wrong
 
@@ -188,9 +186,14 @@ def test_wrong_sign_or_size_of_scores_is_noticed(monkeypatch, factor):
         check()
 
 
+def flipped_loss(*given, **more):
+    right = head_gradient(*given, **more)
+    return HeadGradient(losses=-right.losses, gradient=-right.gradient)
+
+
 def test_flipped_loss_is_noticed(monkeypatch):
     """Attributing -L would turn every sign round."""
-    monkeypatch.setattr("imprint.models.gradients.token_losses", lambda *given: -token_losses(*given))
+    monkeypatch.setattr("imprint.models.gradients.head_gradient", flipped_loss)
     with pytest.raises(SelfCheckFailed, match="'gradient_vs_autograd'"):
         check(queries=probes()[:1])
 

@@ -24,11 +24,15 @@ class Scores:
 
     queries: tuple[str, ...]
     rows: Float64[np.ndarray, "query row"]
-    tokens: Float32[np.ndarray, "curved row seq"]
-    """Of the first queries, those with curvature; the plain ones (`<query>/dot`) have row scores only."""
+    tokens: Float32[np.ndarray, "curved row seq"] | None
+    """Of the first queries, those with curvature; the plain ones (`<query>/dot`) have row scores only. None = not taken."""
     subspace: str
     checks: dict[str, float]
-    """Self-checks that the run passed, by name (see `attribution.checks`)."""
+    """Self-checks that the run passed, by name (see `attribution.engine.checks`)."""
+    by_group: Float[np.ndarray, "query group row"] | None = None
+    """The row scores split by the subspace's groups, where tokens were not taken; they add up to `rows`."""
+    groups: tuple[str, ...] = ()
+    """Heads, modules or layers, in the order of `by_group`."""
 
     def of(self, query: str) -> Float64[np.ndarray, "row"]:
         """The row scores of one query; ConfigError names the known ones if there is none such."""
@@ -38,10 +42,19 @@ class Scores:
         return scores
 
     def save(self, folder: Path) -> None:
-        """Write `scores.npy`, `token_scores.npy` (float32, memory-mappable) and `scores.json`."""
+        """Write `scores.npy`, `scores.json`, and `token_scores.npy` or `group_scores.npy` (memory-mappable)."""
         np.save(folder / "scores.npy", self.rows)
-        np.save(folder / "token_scores.npy", self.tokens)
-        words = {"queries": list(self.queries), "subspace": self.subspace, "checks": self.checks, "sign": SIGN}
+        if self.tokens is not None:
+            np.save(folder / "token_scores.npy", self.tokens)
+        if self.by_group is not None:
+            np.save(folder / "group_scores.npy", self.by_group)
+        words = {
+            "queries": list(self.queries),
+            "subspace": self.subspace,
+            "checks": self.checks,
+            "groups": list(self.groups),
+            "sign": SIGN,
+        }
         write_json(folder / "scores.json", words)
 
     @staticmethod
@@ -51,10 +64,16 @@ class Scores:
         return Scores(
             queries=tuple(words["queries"]),
             rows=np.load(folder / "scores.npy"),
-            tokens=np.load(folder / "token_scores.npy", mmap_mode="r"),
+            tokens=_mapped(folder / "token_scores.npy"),
+            by_group=_mapped(folder / "group_scores.npy"),
+            groups=tuple(words["groups"]),
             subspace=words["subspace"],
             checks=words["checks"],
         )
+
+
+def _mapped(path: Path) -> np.ndarray | None:
+    return np.load(path, mmap_mode="r") if path.exists() else None
 
 
 def per_token(scores: Float[np.ndarray, "row"], lengths: np.ndarray) -> Float[np.ndarray, "row"]:

@@ -4,13 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from imprint.attribution.subspace import Subspace
+from imprint.attribution.engine.subspace import Subspace, row_gradients
 from imprint.capabilities import RepeatProbe
-from imprint.errors import ComponentNotFound, SelfCheckFailed
+from imprint.errors import ComponentNotFound, ConfigError, SelfCheckFailed
 from imprint.models import Anatomy, Component, OutputGradients, captured, eager_attention, log_probs_of
 
 
@@ -21,6 +21,51 @@ class Query:
     name: str
     measure: Callable[[PreTrainedModel], Float[Tensor, ""]]
     """Runs the model exactly once and returns a differentiable scalar."""
+    likelihood_of: tuple[Int[Tensor, "seq_plus_1"], int] | None = None
+    """The row (tokens, number of predicted ones) whose log-likelihood it is, if that is all: such queries go in batches."""
+
+
+def likelihood_query(tokens: Int[Tensor, "seq_plus_1"], length: int | None = None, name: str = "likelihood") -> Query:
+    """The log-likelihood of one row in nats, summed over its first `length` predicted tokens (all by default).
+
+    Raises:
+        ConfigError: the row has no token to predict.
+    """
+    predicted = len(tokens) - 1 if length is None else length
+    if not 0 < predicted < len(tokens):
+        raise ConfigError(f"query '{name}' predicts {predicted} of {len(tokens)} tokens; give a row of at least two")
+
+    def measure(model: PreTrainedModel) -> Float[Tensor, ""]:
+        row = tokens[None, : predicted + 1].to(model.device)
+        return log_probs_of(model(row[:, :-1], use_cache=False).logits, row[:, 1:]).sum()
+
+    return Query(name=name, measure=measure, likelihood_of=(tokens, predicted))
+
+
+def likelihood_queries(tokens: Int[Tensor, "row seq_plus_1"], lengths: Int[Tensor, "row"]) -> tuple[Query, ...]:
+    """The log-likelihood of every row, in nats, as queries `row 0`, `row 1`, ..."""
+    pairs = zip(tokens, lengths.tolist(), strict=True)
+    return tuple(likelihood_query(row, length, name=f"row {number}") for number, (row, length) in enumerate(pairs))
+
+
+def margin_query(
+    tokens: Int[Tensor, "seq"], right: int, wrong: Sequence[int], *, position: int = -1, name: str = "margin"
+) -> Query:
+    """The logit of the right next token minus the mean logit of wrong ones at one position of a row of tokens.
+
+    Raises:
+        ConfigError: no wrong token is given, or the position is outside the row.
+    """
+    if not wrong or not -len(tokens) <= position < len(tokens):
+        raise ConfigError(
+            f"query '{name}' needs wrong tokens to compare with and a position inside its {len(tokens)} tokens"
+        )
+
+    def measure(model: PreTrainedModel) -> Float[Tensor, ""]:
+        logits = model(tokens[None].to(model.device), use_cache=False).logits[0, position]
+        return logits[right] - logits[list(wrong)].mean()
+
+    return Query(name=name, measure=measure)
 
 
 def log_prob_query(probe: RepeatProbe) -> Query:
@@ -80,9 +125,49 @@ def query_gradient(model: PreTrainedModel, subspace: Subspace, query: Query) -> 
             raise SelfCheckFailed(f"query '{query.name}' does not depend on {subspace.name}; choose a query that does")
         deltas = capture.output_gradients(value)
     whole = OutputGradients(inputs=capture.inputs, deltas=deltas)
-    gradient = [piece.sum(0) for piece in subspace.gradients(whole)]
+    gradient = [piece.sum(0) for piece in subspace.gradients(_as_one_row(whole))]
     _check_gradient(gradient, query, subspace)
     return gradient
+
+
+def _as_one_row(batch: OutputGradients) -> OutputGradients:
+    """All rows one after another: the sum of their gradients without forming each."""
+    return OutputGradients(
+        inputs={name: states.flatten(0, 1)[None] for name, states in batch.inputs.items()},
+        deltas={name: states.flatten(0, 1)[None] for name, states in batch.deltas.items()},
+    )
+
+
+def query_gradients(
+    model: PreTrainedModel, subspace: Subspace, queries: Sequence[Query], *, batch: int = 16
+) -> list[Float[Tensor, "query _out _in"]]:
+    """The gradients of many queries, stacked a block at a time; log-likelihoods of rows are taken in batches.
+
+    Raises:
+        ConfigError: there is no query.
+        SelfCheckFailed: as `query_gradient`.
+    """
+    if not queries:
+        raise ConfigError("no query was given, so there is nothing to attribute; give at least one")
+    stacks = [
+        torch.empty(len(queries), *subspace.block_shape(block), dtype=model.dtype, device=model.device)
+        for block in subspace.blocks
+    ]
+    rows = [number for number, query in enumerate(queries) if query.likelihood_of is not None]
+    for start in range(0, len(rows), batch):
+        chosen = rows[start : start + batch]
+        pairs = [pair for number in chosen if (pair := queries[number].likelihood_of) is not None]
+        tokens = torch.nn.utils.rnn.pad_sequence([row for row, _ in pairs], batch_first=True)
+        lengths = torch.tensor([length for _, length in pairs])
+        for stack, piece in zip(stacks, row_gradients(model, subspace, tokens, lengths), strict=True):
+            stack[chosen] = -piece
+        for number in chosen:
+            _check_gradient([stack[number] for stack in stacks], queries[number], subspace)
+    for number, query in enumerate(queries):
+        if query.likelihood_of is None:
+            for stack, piece in zip(stacks, query_gradient(model, subspace, query), strict=True):
+                stack[number] = piece
+    return stacks
 
 
 def _check_gradient(gradient: Sequence[Float[Tensor, "_out _in"]], query: Query, subspace: Subspace) -> None:

@@ -10,31 +10,36 @@ from scipy.stats import spearmanr
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from imprint.attribution.ekfac import EkfacOptions, precondition, split_half
-from imprint.attribution.queries import Query, query_gradient
-from imprint.attribution.scoring import score_rows
-from imprint.attribution.subspace import Subspace, weight_matrix
+from imprint.attribution.engine.ekfac import BlockFactors, EkfacOptions, eigenvalue_halves, precondition, split_half
+from imprint.attribution.engine.queries import Query, query_gradient
+from imprint.attribution.engine.scoring import score_pass, score_rows
+from imprint.attribution.engine.subspace import Subspace, weight_matrix
 from imprint.errors import SelfCheckFailed
 from imprint.models import label_mask, loss_gradients, token_losses
 
 _STEPS = (1e-5, 1e-4, 1e-3, 1e-2)
+_STEP_TOKENS = 2048
+_SPLIT_TOKENS = 16384
 Matrices = Sequence[Float[Tensor, "_out _in"]]
+Stacks = Sequence[Float[Tensor, "query _out _in"]]
 
 
 def run_checks(
     model: PreTrainedModel,
     subspace: Subspace,
     queries: Sequence[Query],
-    gradients: Sequence[Matrices],
+    gradients: Stacks,
     tokens: Int[Tensor, "row seq_plus_1"],
     lengths: Int[Tensor, "row"],
     options: EkfacOptions,
     *,
     seed: int,
+    factors: Sequence[BlockFactors] | None = None,
 ) -> dict[str, float]:
     """All checks by name, as relative errors (0 is perfect) or, for `split_half`, the lowest Spearman over queries.
 
-    `gradients` are those of the queries that the scores will use, in the model's own precision.
+    `gradients` are those of the queries that the scores will use, in the model's own precision, stacked a block at a
+    time. Of the log-likelihoods of rows, which share one line of code, the first two are checked.
 
     Raises:
         SelfCheckFailed: a gradient disagrees with autograd or finite differences, a training step does not move a query
@@ -42,19 +47,30 @@ def run_checks(
     """
     double = copy.deepcopy(model).double().requires_grad_(True)
     twin = subspace.on(double)
-    exact = [query_gradient(double, twin, query) for query in queries]
+    checked = _to_check(queries)
+    exact = {number: query_gradient(double, twin, queries[number]) for number in checked}
     same = {"gradient_vs_autograd": _row_gradient_error(double, twin, tokens[:2], lengths[:2])}
-    moved = {"training_step": _training_step_error(double, twin, queries[0], exact[0], tokens[:32], lengths[:32])}
+    few = max(2, min(32, _STEP_TOKENS // tokens.shape[1]))
+    first = checked[0]
+    moved = {
+        "training_step": _training_step_error(double, twin, queries[first], exact[first], tokens[:few], lengths[:few])
+    }
     used = {}
-    for query, gradient, mine in zip(queries, exact, gradients, strict=True):
+    for number in checked:
+        query, gradient, mine = queries[number], exact[number], [stack[number].double() for stack in gradients]
         reference = _through_parameters(double, twin, query.measure(double))
         same[f"query_vs_autograd/{query.name}"] = _worst_block(gradient, reference)
         moved[f"finite_difference/{query.name}"] = _difference_error(double, twin, query, gradient, seed=seed)
         used[f"precision/{query.name}"] = _relative_distance(mine, gradient)
     for results, limit in ((same, 1e-3), (moved, 1e-2), (used, 1e-1)):
         _require(results, limit=limit)
-    split = _split_half(model, subspace, gradients, tokens, lengths, options, seed=seed)
+    split = _split_half(model, subspace, gradients, tokens, lengths, options, factors, seed=seed)
     return {**same, **moved, **used, "split_half": split}
+
+
+def _to_check(queries: Sequence[Query]) -> list[int]:
+    alike = [number for number, query in enumerate(queries) if query.likelihood_of is not None]
+    return [number for number in range(len(queries)) if number not in alike[2:]]
 
 
 def _row_gradient_error(
@@ -75,15 +91,21 @@ def _through_parameters(
     model: PreTrainedModel, subspace: Subspace, scalar: Float[Tensor, ""]
 ) -> list[Float[Tensor, "_out _in"]]:
     """Autograd's gradient of a scalar of the model at the modules' weights, cut into the blocks."""
-    weights = [module.get_parameter("weight") for module in subspace.modules.values()]
-    grads = torch.autograd.grad(scalar, weights, retain_graph=True, materialize_grads=True)
-    whole = {
-        name: weight_matrix(module, grad) for (name, module), grad in zip(subspace.modules.items(), grads, strict=True)
-    }
+    modules = subspace.modules
+    parameters = [modules[name].get_parameter("weight") for name in modules]
+    biased = [name for name in modules if getattr(modules[name], "bias", None) is not None]
+    parameters += [modules[name].get_parameter("bias") for name in biased]
+    grads = torch.autograd.grad(scalar, parameters, retain_graph=True, materialize_grads=True)
+    weights = {name: weight_matrix(modules[name], grad) for name, grad in zip(modules, grads, strict=False)}
+    biases = dict(zip(biased, grads[len(modules) :], strict=True))
     blocks = []
     for block in subspace.blocks:
-        rows = torch.cat([_rows(whole[name], kept) for name, kept in block.outputs])
-        blocks.append(rows if block.input_features is None else rows[:, block.input_features])
+        matrix = torch.cat([_rows(weights[name], kept) for name, kept in block.outputs])
+        matrix = matrix if block.input_features is None else matrix[:, block.input_features]
+        if block.bias:
+            column = torch.cat([_rows(biases[name], kept) for name, kept in block.outputs])
+            matrix = torch.cat([matrix, column[:, None]], dim=1)
+        blocks.append(matrix if block.directions is None else block.directions.to(matrix).T @ matrix)
     return blocks
 
 
@@ -164,22 +186,27 @@ def _norm(matrices: Matrices) -> float:
 def _split_half(
     model: PreTrainedModel,
     subspace: Subspace,
-    gradients: Sequence[Matrices],
+    gradients: Stacks,
     tokens: Int[Tensor, "row seq_plus_1"],
     lengths: Int[Tensor, "row"],
     options: EkfacOptions,
+    factors: Sequence[BlockFactors] | None,
     *,
     seed: int,
 ) -> float:
     """Lowest Spearman over queries between scores with factors from the two halves of the fitting rows."""
-    sample = slice(0, 256)
-    captured, _ = loss_gradients(model, subspace.modules, tokens[sample], lengths[sample])
-    rows = subspace.gradients(captured)
-    halves = []
-    for factors in split_half(model, subspace, tokens, lengths, options, seed=seed):
-        directions = [precondition(factors, gradient) for gradient in gradients]
-        halves.append([_inner(rows, direction) for direction in directions])
-    return min(_agreement(one, other) for one, other in zip(*halves, strict=True))
+    few = slice(0, max(8, min(256, _SPLIT_TOKENS // tokens.shape[1])))
+    halves = None
+    if options.stability == "eigenvalues" and factors is not None:
+        halves = eigenvalue_halves(factors)
+    if halves is None:
+        one, other = split_half(model, subspace, tokens, lengths, options, seed=seed)
+        halves = one, other
+    directions = [torch.cat(pair) for pair in zip(*(precondition(half, gradients) for half in halves), strict=True)]
+    passed = score_pass(model, subspace, directions, tokens[few], lengths[few], by_token=False, norms=False, batch=16)
+    scores = torch.cat(passed.rows, dim=2).sum(1)
+    count = len(scores) // 2
+    return min(_agreement(scores[query], scores[count + query]) for query in range(count))
 
 
 def _agreement(one: Float[Tensor, "row"], other: Float[Tensor, "row"]) -> float:
@@ -193,10 +220,6 @@ def _agreement(one: Float[Tensor, "row"], other: Float[Tensor, "row"]) -> float:
 def _is_flat(scores: Float[Tensor, "row"]) -> bool:
     """Whether the scores differ by no more than rounding."""
     return float(scores.max() - scores.min()) <= 1e3 * torch.finfo(scores.dtype).eps * float(scores.abs().max())
-
-
-def _inner(rows: Sequence[Float[Tensor, "row _out _in"]], direction: Matrices) -> Float[Tensor, "row"]:
-    return -torch.stack([torch.einsum("boi,oi->b", g, v) for g, v in zip(rows, direction, strict=True)]).sum(0)
 
 
 def _require(results: dict[str, float], *, limit: float) -> None:

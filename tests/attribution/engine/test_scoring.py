@@ -4,7 +4,8 @@ from attribution_models import FAMILIES, flat, likelihood_query, ragged_rows, ti
 
 import imprint.models.gradients
 from imprint.attribution import EkfacOptions, fit_factors, head_subspace, precondition, query_gradient, score_rows
-from imprint.models import label_mask, loss_gradients, token_losses
+from imprint.models import label_mask, loss_gradients
+from imprint.models.unembedding import HeadGradient, head_gradient
 
 OPTIONS = EkfacOptions(labels="data")
 
@@ -130,7 +131,12 @@ def test_negating_the_loss_negates_the_scores(monkeypatch):
     model, subspace, tokens, lengths, directions = setting()
     base = token_scores(model, subspace, tokens, lengths, directions)
     factors = fit_factors(model, subspace, tokens, lengths, OPTIONS, seed=0)
-    monkeypatch.setattr(imprint.models.gradients, "token_losses", lambda *given: -token_losses(*given))
+
+    def flipped(*given, **more):
+        right = head_gradient(*given, **more)
+        return HeadGradient(losses=-right.losses, gradient=-right.gradient)
+
+    monkeypatch.setattr(imprint.models.gradients, "head_gradient", flipped)
     negated = fit_factors(model, subspace, tokens, lengths, OPTIONS, seed=0)
     torch.testing.assert_close(token_scores(model, subspace, tokens, lengths, directions), -base)
     for one, other in zip(factors, negated, strict=True):

@@ -10,7 +10,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput
 
 from imprint.attribution import Block, BlockFactors, EkfacOptions, Subspace, fit_factors, head_subspace, precondition
-from imprint.attribution.ekfac import split_half
+from imprint.attribution.engine.ekfac import split_half
 from imprint.errors import SelfCheckFailed
 from imprint.models import label_mask, token_losses
 

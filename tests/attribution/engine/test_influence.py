@@ -205,7 +205,7 @@ def test_too_few_rows(rows):
 def test_scores_that_are_not_finite_are_refused(monkeypatch):
     """Without any damping, directions that no row has are divided by zero."""
     tokens, lengths = ragged_rows(9)
-    module = importlib.import_module("imprint.attribution.influence")
+    module = importlib.import_module("imprint.attribution.engine.influence")
     monkeypatch.setattr(module, "run_checks", lambda *given, **more: {})
     with pytest.raises(SelfCheckFailed, match=r"influence scores are not finite.*'likelihood'.*raise the damping"):
         run(

@@ -1,0 +1,86 @@
+"""The unembedding apart from the rest: losses, sampled labels and the gradient at the last states, in bounded memory."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from imprint.models.families import FAMILIES
+
+CHUNK_LOGITS = 1 << 22
+"""Logits held at a time: below 32 MB also in double precision, so that the allocator reuses the memory."""
+_SAMPLE_BLOCK = 64
+_LOGIT_SETTINGS = ("final_logit_softcapping", "logit_scale", "logits_scaling")
+
+
+def plain_head(model: PreTrainedModel) -> nn.Linear | None:
+    """The linear map from the last states to the logits, or None where the model may do more than that.
+
+    Known for imprint's families (proven for each in the tests), unless their config caps or scales the logits.
+    """
+    head = model.get_output_embeddings()
+    known = FAMILIES.get(model.config.model_type)
+    changed = any(getattr(model.config, name, None) is not None for name in _LOGIT_SETTINGS)
+    if known is None or known.objective != "causal" or changed or type(head) is not nn.Linear:
+        return None
+    return head
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeadGradient:
+    """Losses of the labels in nats, and the gradient of their sum at the states that predict them."""
+
+    losses: Float[Tensor, "token"]
+    gradient: Float[Tensor, "token d_model"]
+
+
+@torch.no_grad()
+def head_gradient(
+    head: nn.Linear,
+    states: Float[Tensor, "token d_model"],
+    labels: Int[Tensor, "token"],
+    *,
+    draws: Float[Tensor, "token"] | None = None,
+) -> HeadGradient:
+    """Cross-entropy and its gradient at the states, a chunk of tokens at a time.
+
+    With `draws`, uniform in [0, 1), the labels are those of the model's own distribution in place of those given.
+    """
+    losses, gradients = [], []
+    size = max(1, CHUNK_LOGITS // head.out_features)
+    for start in range(0, len(states), size):
+        chosen = slice(start, start + size)
+        probabilities = head(states[chosen]).softmax(-1)
+        wanted = labels[chosen] if draws is None else sampled_labels(probabilities, draws[chosen])
+        of_label = probabilities.gather(-1, wanted[:, None])
+        losses.append(-of_label[:, 0].clamp(min=torch.finfo(of_label.dtype).tiny).log())
+        probabilities.scatter_(-1, wanted[:, None], of_label - 1)
+        gradients.append(probabilities @ head.weight)
+    return HeadGradient(losses=torch.cat(losses), gradient=torch.cat(gradients))
+
+
+def sampled_labels(
+    probabilities: Float[Tensor, "token vocabulary"], draws: Float[Tensor, "token"]
+) -> Int[Tensor, "token"]:
+    """One label a token by inverse CDF, in two levels: first a block of the vocabulary, then a token within it.
+
+    `draws` are uniform in [0, 1).
+    """
+    size, vocabulary = _SAMPLE_BLOCK, probabilities.shape[1]
+    wide = torch.float64 if probabilities.dtype == torch.float64 else torch.float32
+    blocks = vocabulary // size
+    sums = [probabilities[:, : blocks * size].unflatten(1, (blocks, size)).sum(-1, dtype=wide)] if blocks else []
+    if vocabulary % size:
+        sums.append(probabilities[:, blocks * size :].sum(-1, dtype=wide, keepdim=True))
+    below = torch.cat(sums, dim=1).cumsum(1)
+    left = draws.to(wide)[:, None] * below[:, -1:]
+    block = torch.searchsorted(below, left, right=True).clamp_(max=below.shape[1] - 1)
+    left = left - torch.where(block > 0, below.gather(1, (block - 1).clamp(min=0)), 0.0)
+    places = block * size + torch.arange(size, device=probabilities.device)
+    inside = places < vocabulary
+    within = (probabilities.gather(1, places.clamp(max=vocabulary - 1)).to(wide) * inside).cumsum(1)
+    left = torch.minimum(left, within[:, -1:] * (1 - 1e-6))  # rounding must not reach beyond the block's last token
+    place = torch.searchsorted(within, left, right=True)
+    return (block * size + place).clamp_(max=vocabulary - 1)[:, 0]
