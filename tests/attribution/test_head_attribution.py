@@ -21,8 +21,8 @@ from imprint.attribution import (
     ranking,
     score_table,
 )
-from imprint.attribution.ekfac import EkfacOptions
-from imprint.attribution.queries import induction_queries
+from imprint.attribution.engine.ekfac import EkfacOptions
+from imprint.attribution.engine.queries import induction_queries
 from imprint.capabilities import repeat_probe
 from imprint.corpus import Corpus, Document, FileCorpus, Packed, PackedCorpus, byte_tokenizer
 from imprint.errors import ContextTooLong, ModelError

@@ -83,7 +83,7 @@ def test_version(imprint):
         (["attribute", "m", "--data", "d", "--head", "L0.H0", "--factor-rows", "1"], "--factor-rows. Must be >= 4."),
         (["attribute", "m", "--data", "d", "--head", "L0.H0", "--damping", "-1"], "--damping. Must be >= 0."),
         (["attribute", "m", "--data", "d", "--head", "L0.H0", "--context", "4"], "--context. Must be >= 8."),
-        (["attribute", "m", "--data", "d"], "--head requires an argument"),
+        (["attribute", "m", "--data", "d"], "nothing was asked about: give --head L1.H2"),
         (["retrain", "a.yaml"], "--documents requires an argument"),
         (["runs", "shw", "x"], 'Unknown command "shw"'),
     ],

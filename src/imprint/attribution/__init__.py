@@ -3,6 +3,7 @@
 from imprint.attribution.baselines import bm25_scores, embedding_scores, ngram_scores, random_scores
 from imprint.attribution.engine.ekfac import BlockFactors, EkfacOptions, fit_factors, precondition
 from imprint.attribution.engine.influence import influence
+from imprint.attribution.engine.memory import parse_size
 from imprint.attribution.engine.queries import (
     Query,
     attention_query,
@@ -31,6 +32,7 @@ from imprint.attribution.engine.subspace import Block, Subspace, row_gradients, 
 from imprint.attribution.head import BASELINES, HeadAttribution, HeadMechanism, attribute_head, load_baselines
 from imprint.attribution.rankings import CONSENSUS, PROBES, RANKINGS, consensus, ranking, score_table
 from imprint.attribution.steps import AttributeModel, Attribution, TopRows
+from imprint.attribution.text_steps import AttributeTexts
 
 __all__ = [
     "BASELINES",
@@ -39,6 +41,7 @@ __all__ = [
     "RANKINGS",
     "SIGN",
     "AttributeModel",
+    "AttributeTexts",
     "Attribution",
     "Block",
     "BlockFactors",
@@ -70,6 +73,7 @@ __all__ = [
     "neuron_subspace",
     "ngram_scores",
     "off_by_one_query",
+    "parse_size",
     "per_token",
     "precondition",
     "previous_token_query",

@@ -36,7 +36,7 @@ def embedding_scores(
     tokens, lengths = _tensors(packed)
     texts = [(probe, torch.full((len(probe),), probe.shape[1]))]
     with evaluating(model):
-        return mean_cosines(last_states(model), tokens[:, :-1], lengths, texts, batch=batch)[0]
+        return np.asarray(mean_cosines(last_states(model), tokens[:, :-1], lengths, texts, batch=batch)[0])
 
 
 def _tensors(packed: Packed) -> tuple[Int[Tensor, "row seq_plus_1"], Int[Tensor, "row"]]:

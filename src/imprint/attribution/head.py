@@ -64,7 +64,7 @@ def attribute_head(
     `ModelError` for a model that does not predict the next token or does not know the rows' tokens.
     Trust: see `influence` and `Scores`.
     """
-    _check_fit(model, packed)
+    check_fit(model, packed)
     scores, collected = influence(
         model,
         head_subspace(model, head, parts),
@@ -87,7 +87,8 @@ def attribute_head(
     return HeadAttribution(scores=scores, losses=losses, baselines=np.stack(baselines))
 
 
-def _check_fit(model: PreTrainedModel, packed: Packed) -> None:
+def check_fit(model: PreTrainedModel, packed: Packed) -> None:
+    """Refuse rows that a model cannot predict: ModelError, or ContextTooLong."""
     kind, vocabulary = model.config.model_type, model.config.vocab_size
     if family_of(kind).objective != "causal":
         raise ModelError(f"a {kind} model does not predict the next token; attribution needs a causal model")

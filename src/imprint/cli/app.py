@@ -31,7 +31,7 @@ app.command(
     "imprint.cli.perturb:perturb",
     help="What perturbing each cluster's representation does to abilities, beside controls.",
 )
-app.command("imprint.cli.attribute:attribute", help="Influence of documents on one head of any Hugging Face model.")
+app.command("imprint.cli.attribute:attribute", help="Influence of documents on a head, or on the likelihood of texts.")
 app.command(
     "imprint.cli.retrain:retrain", help="Train a study again without (or with more of) documents that you name."
 )

@@ -1,12 +1,11 @@
-"""`imprint attribute MODEL --data corpus --head L1.H2`: influence of documents on one head of any causal model."""
+"""`imprint attribute MODEL --data corpus`: influence of documents on a head's probes, or on the likelihood of texts."""
 
 from pathlib import Path
 from typing import Literal
 
 from imprint.cli.arguments import Context, Count, Damping, Rows
-from imprint.cli.output import output_folder, print_json, print_lines, print_table
-from imprint.cli.progress import TerminalReporter
-from imprint.runs import Store, atomic_file
+from imprint.cli.output import output_folder
+from imprint.errors import ConfigError
 
 
 def attribute(
@@ -14,7 +13,12 @@ def attribute(
     /,
     *,
     data: list[Path],
-    head: str,
+    head: str | None = None,
+    queries: list[Path] | None = None,
+    layers: list[int] | None = None,
+    split: Literal["module", "head"] = "module",
+    embedding: bool = False,
+    tokens: bool = False,
     mechanism: Literal["induction", "previous_token"] = "induction",
     parts: Literal["qkvo", "qk", "vo"] = "qkvo",
     context: Context = 64,
@@ -22,61 +26,77 @@ def attribute(
     domain_key: str | None = None,
     factor_rows: Rows = 2000,
     damping: Damping = 0.1,
+    precision: Literal["model", "float32", "bfloat16"] = "model",
+    memory: str = "4GB",
     seed: int = 0,
     top: Count = 15,
     out: Path = Path("imprint-attribution"),
     json: bool = False,
 ) -> None:
-    """EK-FAC influence of every document (and token) on one head, beside all cheap baselines.
+    """EK-FAC influence of every document on one head, or on the likelihood of texts, with self-checks.
 
-    Positive = training on the document raises the probe. The folder keeps scores.parquet (a row per text row) and, in its
-    store, token scores; the same command serves them again without computing.
+    Without `--queries`: influence of every document (and token) on the probes of `--head`, beside all cheap baselines.
+    With `--queries`: influence on the log-likelihood of each query text through the whole model, some layers, or a head.
+    Positive = training on the document raises the probe or the likelihood. The folder keeps scores.parquet (a row per
+    text row) and its store; the same command serves them again without computing and goes on where it was killed.
 
     Args:
         model: The folder of a saved causal model with its tokenizer (a checkpoint inside the transition works best).
         data: Text files, JSONL files or folders.
         head: The head, such as L1.H2; `imprint locate` finds it.
-        mechanism: The probes: the three of an induction head, or attention to the previous token.
-        parts: Which of the head's matrices: qkvo, qk or vo.
+        queries: Text or JSONL files whose texts are asked about, one query a row.
+        layers: With queries: only these layers.
+        split: With queries: scores split by module, or by attention head (then heads only).
+        embedding: With queries: the token embedding too.
+        tokens: With queries: a score of every token, in place of the split.
+        mechanism: Without queries: the probes, the three of an induction head or attention to the previous token.
+        parts: Without queries: which of the head's matrices, qkvo, qk or vo.
         context: Tokens a row; long documents give several rows.
         text_key: Key of the text in JSONL.
         domain_key: Key of the domain in JSONL; by default the file's or folder's name.
         factor_rows: Rows that the curvature is fitted on.
         damping: Added to the eigenvalues, in units of their mean.
+        precision: Of the passes over the rows: the model's own, float32, or bfloat16 (several times faster).
+        memory: With queries: how much may be used beyond the model, such as 4GB.
         seed: Seed of sampled labels and random probes.
         top: How many rows to show.
         out: Folder for the results.
         json: Print the top rows as JSON and nothing else.
     """
-    from imprint.attribution import CONSENSUS, AttributeModel, EkfacOptions, Scores, score_table
-    from imprint.corpus import FileCorpus, Packed, PackedCorpus
+    from imprint.cli.attribute_head import attribute_one_head
+    from imprint.cli.attribute_texts import attribute_texts
+    from imprint.corpus import FileCorpus, PackedCorpus
 
+    def packing(paths: list[Path]) -> PackedCorpus:
+        corpus = FileCorpus(paths=tuple(paths), text_key=text_key, domain_key=domain_key)
+        return PackedCorpus(corpus=corpus, context=context, tokenizer=model)
+
+    options = {"max_rows": factor_rows, "damping_relative": damping, "precision": precision}
+    if queries is None and head is None:
+        raise ConfigError("nothing was asked about: give --head L1.H2 for a mechanism, or --queries FILE for texts")
     folder = output_folder(out)
-    reporter = TerminalReporter(quiet=json)
-    store = Store(folder / "store")
-    corpus = FileCorpus(paths=tuple(data), text_key=text_key, domain_key=domain_key)
-    packing = PackedCorpus(corpus=corpus, context=context, tokenizer=model)
-    packed = Packed.load(store.get(packing))
-    step = AttributeModel(
-        model=model,
-        packed=packing,
+    if queries is None:
+        assert head is not None
+        idle = {"layers": layers, "split": split != "module", "embedding": embedding, "tokens": tokens}
+        if given := [name for name, value in idle.items() if value]:
+            raise ConfigError(f"--{given[0]} belongs to --queries; leave it out with a head's probes")
+        attribute_one_head(model, packing(data), head, mechanism, parts, options, seed, top, folder, json=json)
+        return
+    if mechanism != "induction" or parts != "qkvo":
+        raise ConfigError("--mechanism and --parts choose a head's probes; leave them out with --queries")
+    attribute_texts(
+        model,
+        packing(data),
+        packing(queries),
+        options,
+        layers=None if layers is None else tuple(layers),
         head=head,
-        parts=parts,
-        mechanism=mechanism,
-        options=EkfacOptions(max_rows=factor_rows, damping_relative=damping),
+        split=split,
+        embedding=embedding,
+        by_token=tokens,
+        memory=memory,
         seed=seed,
+        top=top,
+        folder=folder,
+        json=json,
     )
-    with reporter.stage("influence of every row", len(packed) + min(len(packed), factor_rows)) as advance:
-        scored = store.get(step, progress=reporter, advance=advance)
-    scores = Scores.load(scored)
-    first = CONSENSUS if mechanism == "induction" else scores.queries[0]
-    table = score_table(scored, packed)
-    with atomic_file(folder / "scores.parquet") as partial:
-        table.write_parquet(partial)
-    shown = table.sort(first, descending=True, maintain_order=True).head(top)
-    if json:
-        return print_json(shown.to_dicts())
-    columns = ["document", "domain", first, *(name for name in scores.queries if "/" not in name)]
-    print_table(f"The {len(shown)} rows with the highest influence on {head}", columns, shown.select(columns).rows())
-    checks = ", ".join(f"{name} {value:.2g}" for name, value in scores.checks.items())
-    print_lines([f"Self-checks: {checks}", f"All {len(table)} rows: {folder / 'scores.parquet'}"])

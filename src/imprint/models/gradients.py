@@ -1,7 +1,7 @@
 """Inputs of chosen modules and gradients at their outputs, from one pass that starts at the lowest of them."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -10,8 +10,12 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from imprint.errors import SelfCheckFailed
+from imprint.models.hooks import eager_attention
 from imprint.models.loss import label_mask, token_losses
 from imprint.models.unembedding import head_gradient, plain_head, sampled_labels
+
+_PLAIN_ATTENTION_MOST = 1024
+"""Longest sequence whose attention pattern is formed: its memory grows with the square."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -103,7 +107,7 @@ def loss_gradients(
     if head is None or head in modules.values():
         return _through_logits(model, modules, tokens, lengths, draws)
     real = label_mask(lengths, tokens.shape[1] - 1).bool()
-    with captured(modules) as capture:
+    with _quick_attention(model, tokens.shape[1]), captured(modules) as capture:
         states = model.base_model(input_ids=tokens[:, :-1], use_cache=False).last_hidden_state
         inside = states.detach()[real]
         found = head_gradient(
@@ -117,6 +121,15 @@ def loss_gradients(
     return OutputGradients(inputs=capture.inputs, deltas=deltas), losses
 
 
+def _quick_attention(model: PreTrainedModel, seq: int) -> AbstractContextManager[None]:
+    """Plain attention where the fused one is slow: torch's CPU kernel goes backward in bfloat16 at half the speed."""
+    alibi = model.config.model_type == "falcon" and model.config.alibi
+    narrow = model.dtype in (torch.bfloat16, torch.float16)
+    if model.device.type == "cpu" and narrow and seq <= _PLAIN_ATTENTION_MOST and not alibi:
+        return eager_attention(model)
+    return nullcontext()
+
+
 def _through_logits(
     model: PreTrainedModel,
     modules: Mapping[str, nn.Module],
@@ -124,7 +137,7 @@ def _through_logits(
     lengths: Int[Tensor, "row"],
     draws: Float[Tensor, "row seq"] | None,
 ) -> tuple[OutputGradients, Float[Tensor, "row seq"]]:
-    with captured(modules) as capture:
+    with _quick_attention(model, tokens.shape[1]), captured(modules) as capture:
         logits = model(tokens[:, :-1], use_cache=False).logits
         labels = tokens[:, 1:]
         if draws is not None:

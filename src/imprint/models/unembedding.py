@@ -20,7 +20,7 @@ def plain_head(model: PreTrainedModel) -> nn.Linear | None:
 
     Known for imprint's families (proven for each in the tests), unless their config caps or scales the logits.
     """
-    head = model.get_output_embeddings()
+    head: nn.Module | None = model.get_output_embeddings()  # type: ignore[no-untyped-call]
     known = FAMILIES.get(model.config.model_type)
     changed = any(getattr(model.config, name, None) is not None for name in _LOGIT_SETTINGS)
     if known is None or known.objective != "causal" or changed or type(head) is not nn.Linear:
@@ -71,7 +71,8 @@ def sampled_labels(
     size, vocabulary = _SAMPLE_BLOCK, probabilities.shape[1]
     wide = torch.float64 if probabilities.dtype == torch.float64 else torch.float32
     blocks = vocabulary // size
-    sums = [probabilities[:, : blocks * size].unflatten(1, (blocks, size)).sum(-1, dtype=wide)] if blocks else []
+    even = probabilities[:, : blocks * size].reshape(-1, blocks, size) if blocks else None
+    sums = [] if even is None else [even.sum(-1, dtype=wide)]
     if vocabulary % size:
         sums.append(probabilities[:, blocks * size :].sum(-1, dtype=wide, keepdim=True))
     below = torch.cat(sums, dim=1).cumsum(1)

@@ -64,6 +64,11 @@ def test_chosen_layers_and_no_biases():
         whole_model(model, layers=[2])
 
 
+def test_a_tied_embedding_is_refused():
+    with pytest.raises(ConfigError, match="tied to the unembedding"):
+        whole_model(tiny("gpt2"), embedding=True)
+
+
 @pytest.mark.parametrize("family", ["gpt_neox", "llama"])
 def test_embedding_is_autograds_gradient_of_the_table(family):
     model = tiny(family)

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 
+_SHORT = 1 << 14
 Inputs = Shaped[Tensor, "row seq *_in"]
 
 
@@ -51,10 +52,15 @@ def row_products(
     """The inner product of each row's gradient with every direction, by the cheaper of the two orders of summation."""
     if is_table(inputs) or len(directions) == 1:
         return token_products(inputs, deltas, directions).sum(-1, dtype=_wide(deltas.dtype))
-    gradient = outer(inputs, deltas, directions.shape[2])
-    # Summed over output rows in wider precision: the product of a narrow type rounds its result.
-    partial = torch.bmm(gradient.transpose(0, 1), directions.permute(1, 2, 0))
-    return partial.sum(0, dtype=_wide(deltas.dtype)).T
+    gradient, wide = outer(inputs, deltas, directions.shape[2]).flatten(1), _wide(deltas.dtype)
+    along = directions.flatten(1)
+    # Products of narrow types round their result, so they are kept short and added up in a wider type.
+    size = _SHORT if deltas.dtype != wide else gradient.shape[1]
+    total = torch.zeros(len(along), len(gradient), dtype=wide, device=deltas.device)
+    for start in range(0, gradient.shape[1], size):
+        chosen = slice(start, start + size)
+        total += along[:, chosen] @ gradient[:, chosen].T
+    return total
 
 
 def squared_norms(inputs: Inputs, deltas: Float[Tensor, "row seq out"]) -> Float[Tensor, "row"]:

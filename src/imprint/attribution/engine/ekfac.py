@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from jaxtyping import Float, Int
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from imprint.attribution.engine.moments import Moments, Rotations, Spectrum
@@ -143,7 +143,11 @@ def fit_factors(
 def at_precision(model: PreTrainedModel, options: EkfacOptions) -> PreTrainedModel:
     """The model itself, or a copy of it in the precision asked for."""
     dtype = model.dtype if options.precision == "model" else getattr(torch, options.precision)
-    return model if model.dtype == dtype else copy.deepcopy(model).to(dtype)
+    if model.dtype == dtype:
+        return model
+    twin = copy.deepcopy(model)
+    nn.Module.to(twin, dtype)
+    return twin
 
 
 def _draws(tokens: Int[Tensor, "row seq_plus_1"], options: EkfacOptions, seed: int) -> Float[Tensor, "row seq"] | None:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from imprint.attribution.engine.checks import run_checks
-from imprint.attribution.engine.ekfac import LEAST_ROWS, EkfacOptions, at_precision, fit_factors, precondition
+from imprint.attribution.engine.ekfac import LEAST_ROWS, BlockFactors, EkfacOptions, at_precision, fit_factors
+from imprint.attribution.engine.memory import plan_memory
 from imprint.attribution.engine.queries import Query, query_gradients
 from imprint.attribution.engine.scores import Scores
 from imprint.attribution.engine.scoring import Pass
@@ -34,6 +35,7 @@ def influence(
     *,
     seed: int,
     batch: int = 64,
+    memory: int | None = None,
     by_token: bool = True,
     plain: bool = True,
     norms: bool = True,
@@ -45,7 +47,8 @@ def influence(
     Positive = training on the row raises the query. The loss of a row is the *sum* over its tokens, so long rows weigh
     more; `per_token` gives the normalised ranking. The self-checks run first and raise when they fail. Without
     `by_token` rows are scored only, split by the subspace's groups (heads, modules), which is much cheaper for many
-    queries. With a folder `shards` a killed run goes on where it was and ends with the same bytes.
+    queries. With `memory` (bytes beyond the model) batches and groups of queries are cut to fit. With a folder `shards`
+    a killed run goes on where it was and ends with the same bytes.
     Source: Mechanistic Data Attribution, with the probe at the right position (METHODS §1.4 lists the published defects).
     Trust: the rest of the model counts as frozen. Reliable inside the transition, when the mechanism is forming; before
     it, loss or gradient norm ranks as well.
@@ -56,22 +59,33 @@ def influence(
     """
     if len(tokens) < LEAST_ROWS:
         raise ConfigError(f"influence needs at least {LEAST_ROWS} rows to fit its factors twice, not {len(tokens)}")
+    if not queries:
+        raise ConfigError("no query was given, so there is nothing to attribute; give at least one")
+    together = len(queries)
+    if memory is not None:
+        seq = tokens.shape[1] - 1
+        plan = plan_memory(memory, model, subspace, seq=seq, queries=together, options=options)
+        batch, together = plan.batch, plan.queries
+        options = options.model_copy(update={"batch": plan.batch, "keep_bytes": plan.keep_bytes})
     with evaluating(model):
-        gradients = query_gradients(model, subspace, queries)
         fitted = _fit_rows(len(tokens), options.max_rows, seed)
         fast = at_precision(model, options)
         there = subspace.on(fast)
         factors = fit_factors(fast, there, tokens[fitted], lengths[fitted], options, seed=seed, advance=advance)
-        checks = run_checks(
-            model, subspace, queries, gradients, tokens[fitted], lengths[fitted], options, seed=seed, factors=factors
-        )
-        directions = precondition(factors, gradients)
-        if plain:
-            directions = [
-                torch.cat([solved, raw.to(solved)]) for solved, raw in zip(directions, gradients, strict=True)
-            ]
-        work = Shards(shards, tokens, lengths, directions)
-        collected = work.collect(fast, there, by_token=by_token, norms=norms, batch=batch, advance=advance)
+        parts, checks = list[Pass](), dict[str, float]()
+        for start in range(0, len(queries), together):
+            asked = queries[start : start + together]
+            gradients = query_gradients(model, subspace, asked, batch=min(batch, 4))
+            checks |= run_checks(
+                model, subspace, asked, gradients, tokens[fitted], lengths[fitted], options, seed=seed, factors=factors
+            )
+            directions = _directions(factors, gradients, fast.dtype, plain=plain)
+            folder = shards if shards is None or together >= len(queries) else shards / f"queries_{start:05d}"
+            work = Shards(folder, tokens, lengths, directions)
+            parts.append(
+                work.collect(fast, there, by_token=by_token, norms=norms and start == 0, batch=batch, advance=advance)
+            )
+    collected = _joined(parts, curved=[min(together, len(queries) - n) for n in range(0, len(queries), together)])
     names = [query.name for query in queries]
     names += [f"{name}/{PLAIN}" for name in names] if plain else []
     by_row = torch.cat(collected.scores, dim=1).double().sum(-1) if by_token else None
@@ -87,6 +101,39 @@ def influence(
         checks=checks,
     )
     return scores, collected
+
+
+def _directions(
+    factors: Sequence[BlockFactors], gradients: list[Tensor], dtype: torch.dtype, *, plain: bool
+) -> list[Float[Tensor, "direction _out _in"]]:
+    """Preconditioned gradients (and the plain ones after them) in the precision of the pass, a block at a time."""
+    directions = []
+    for number, block in enumerate(factors):
+        raw = gradients[number]
+        solved = block.precondition(raw).to(dtype)
+        directions.append(torch.cat([solved, raw.to(dtype)]) if plain else solved)
+        gradients[number] = raw.new_empty(0)
+    return directions
+
+
+def _joined(parts: Sequence[Pass], *, curved: Sequence[int]) -> Pass:
+    """The passes of all groups of queries as one: first every query with curvature, then every plain one."""
+    if len(parts) == 1:
+        return parts[0]
+
+    def merge(pieces: Sequence[list[Tensor]], axis: int) -> list[Tensor]:
+        if not pieces[0]:
+            return []
+        pairs = list(zip((torch.cat(piece, dim=axis) for piece in pieces), curved, strict=True))
+        return [torch.cat([*(whole[:count] for whole, count in pairs), *(whole[count:] for whole, count in pairs)])]
+
+    first = parts[0]
+    return Pass(
+        losses=first.losses,
+        squared_norms=first.squared_norms,
+        scores=merge([part.scores for part in parts], axis=1),
+        rows=merge([part.rows for part in parts], axis=2),
+    )
 
 
 def _fit_rows(rows: int, most: int, seed: int) -> Int[Tensor, "fitted"]:

@@ -147,7 +147,7 @@ def eigenbasis(moment: Float[Tensor, "n n"]) -> Float[Tensor, "n n"]:
         raise SelfCheckFailed(
             f"the eigenbasis of a Kronecker factor does not diagonalise it (remainder {remainder:.2e})"
         )
-    orthonormal: Tensor = basis.to(moment.dtype)
+    orthonormal: Tensor = basis.to(moment.dtype).contiguous()
     return orthonormal
 
 

@@ -37,7 +37,8 @@ def likelihood_query(tokens: Int[Tensor, "seq_plus_1"], length: int | None = Non
 
     def measure(model: PreTrainedModel) -> Float[Tensor, ""]:
         row = tokens[None, : predicted + 1].to(model.device)
-        return log_probs_of(model(row[:, :-1], use_cache=False).logits, row[:, 1:]).sum()
+        total: Tensor = log_probs_of(model(row[:, :-1], use_cache=False).logits, row[:, 1:]).sum()
+        return total
 
     return Query(name=name, measure=measure, likelihood_of=(tokens, predicted))
 
@@ -63,7 +64,8 @@ def margin_query(
 
     def measure(model: PreTrainedModel) -> Float[Tensor, ""]:
         logits = model(tokens[None].to(model.device), use_cache=False).logits[0, position]
-        return logits[right] - logits[list(wrong)].mean()
+        difference: Tensor = logits[right] - logits[list(wrong)].mean()
+        return difference
 
     return Query(name=name, measure=measure)
 

@@ -23,10 +23,11 @@ def whole_model(
     """Every linear map of the blocks (all, or those of the chosen layers), one block of parameters each, biases joined.
 
     Scores split by module. The unembedding is left out; norms have no factors. With `embedding` the token embedding is
-    added: where it is tied to the unembedding, only what flows through the input side counts.
+    added.
 
     Raises:
         ComponentNotFound: a layer that the model does not have.
+        ConfigError: the embedding is tied to the unembedding, so that half of its gradient has no such factors.
     """
     anatomy = Anatomy(model)
     chosen = range(anatomy.num_layers) if layers is None else sorted(set(layers))
@@ -42,6 +43,8 @@ def whole_model(
     ]
     if embedding:
         table = anatomy.embedding()
+        if model.get_output_embeddings().weight is table.weight:  # type: ignore[no-untyped-call]
+            raise ConfigError("the token embedding is tied to the unembedding here, so leave the embedding out")
         name = names[table]
         modules = {name: table, **modules}
         blocks.insert(0, Block(name=name, outputs=((name, None),), group=name))

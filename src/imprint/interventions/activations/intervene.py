@@ -226,4 +226,4 @@ def _report(fired: Fired, items: Sequence[Placed]) -> None:
         )
     for item, count in zip(items, fired.counts, strict=True):
         if not item.intervention.does_nothing and count.changed == 0:
-            _LOG.warning("The intervention at %s acted in %d passes and changed nothing.", count.site, count.fires)
+            _LOG.info("The intervention at %s acted in %d passes and changed nothing.", count.site, count.fires)

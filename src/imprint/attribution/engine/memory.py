@@ -1,0 +1,82 @@
+"""How many rows and queries go at a time, so that an attribution stays within a stated amount of memory."""
+
+import re
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedModel
+
+from imprint.attribution.engine.ekfac import EkfacOptions
+from imprint.attribution.engine.subspace import Subspace
+from imprint.errors import ConfigError
+from imprint.models import Anatomy
+from imprint.models.unembedding import CHUNK_LOGITS
+
+_LARGEST_BATCH = 64
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)i?B?\s*", re.IGNORECASE)
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size such as "4GB", "512MiB" or "2e9"-free plain numbers; units are powers of 1024.
+
+    Raises:
+        ConfigError: it is not a positive size.
+    """
+    match = _SIZE.fullmatch(text)
+    size = 0 if match is None else int(float(match[1]) * _UNITS[match[2].upper()])
+    if size <= 0:
+        raise ConfigError(f"'{text}' is not an amount of memory; write for example 4GB or 512MB")
+    return size
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemoryPlan:
+    """What fits: rows of a batch, queries of a pass, and bytes of activations kept between the passes over the rows."""
+
+    batch: int
+    queries: int
+    keep_bytes: int
+
+
+def plan_memory(
+    budget: int, model: PreTrainedModel, subspace: Subspace, *, seq: int, queries: int, options: EkfacOptions
+) -> MemoryPlan:
+    """A plan for `budget` bytes beyond the model itself.
+
+    Raises:
+        ConfigError: not even one row and one query fit; the sentence says how much would do.
+    """
+    item = (torch.bfloat16 if options.precision == "bfloat16" else model.dtype).itemsize
+    shapes = [subspace.block_shape(block) for block in subspace.blocks]
+    parameters = sum(out * into for out, into in shapes)
+    inputs = {block.input_key: into for block, (_, into) in zip(subspace.blocks, shapes, strict=True)}
+    outputs = {block.output_key: out for block, (out, _) in zip(subspace.blocks, shapes, strict=True)}
+    sides = [*inputs.values(), *outputs.values()]
+    copy = 0 if item == model.dtype.itemsize else sum(p.numel() for p in model.parameters()) * item
+    factors = sum(side * side for side in sides) * (8 + item) + 3 * max(sides) ** 2 * 8 + 12 * parameters
+    fixed = copy + factors + 3 * CHUNK_LOGITS * item
+    a_query = parameters * (model.dtype.itemsize + 4 + item)
+    a_row = _row_bytes(model, seq, item) + seq * sum(sides) * 2 * item + 2 * item * max(o * i for o, i in shapes)
+    needed = fixed + a_query + a_row
+    if needed > budget:
+        raise ConfigError(
+            f"{_words(budget)} of memory cannot hold one row of {seq} tokens and one query over {parameters:,} parameters;"
+            f" give at least {_words(needed)}, fewer layers, or a head"
+        )
+    together = max(1, min(queries, int((budget - fixed - a_row) // 2 // a_query)))
+    left = budget - fixed - together * a_query
+    batch = int(max(1, min(_LARGEST_BATCH, left // 2 // a_row)))
+    return MemoryPlan(batch=batch, queries=together, keep_bytes=max(0, left - batch * a_row))
+
+
+def _row_bytes(model: PreTrainedModel, seq: int, item: int) -> int:
+    """A generous estimate of the graph of one row: states of every block, and its attention patterns."""
+    anatomy = Anatomy(model)
+    states = 40 * anatomy.d_model * item
+    patterns = anatomy.num_heads * seq * (2 * item + 4)
+    return seq * anatomy.num_layers * (states + patterns)
+
+
+def _words(size: int) -> str:
+    return f"{-(-size // (1 << 20))}MB"
