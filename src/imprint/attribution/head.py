@@ -1,6 +1,6 @@
 """Attribution of one head: influence of every row under its probes, with every cheap baseline beside it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +9,12 @@ import torch
 from jaxtyping import Float64
 from transformers import PreTrainedModel
 
+from imprint.attribution.alignment import (
+    INDUCTION_HEAD,
+    PREVIOUS_TOKEN_HEAD,
+    check_alignment,
+    reference_probe,
+)
 from imprint.attribution.baselines import bm25_scores, embedding_scores, ngram_scores, random_scores
 from imprint.attribution.engine.ekfac import EkfacOptions
 from imprint.attribution.engine.influence import influence
@@ -65,6 +71,7 @@ def attribute_head(
     Trust: see `influence` and `Scores`.
     """
     check_fit(model, packed)
+    aligned = _check_alignment(probe, parts, mechanism)
     scores, collected = influence(
         model,
         head_subspace(model, head, parts),
@@ -75,6 +82,7 @@ def attribute_head(
         seed=derive(seed, "labels"),
         advance=advance,
     )
+    scores = replace(scores, checks={**aligned, **scores.checks})
     losses = collected.row_losses().double().numpy()
     baselines = (
         random_scores(len(packed), seed=derive(seed, "random")),
@@ -110,6 +118,12 @@ def _queries(
         return [previous_token_query(probe, head)]
     queries = [query for query in induction_queries(probe, head) if parts != "vo" or query.name != "attention"]
     return [*queries, *([off_by_one_query(probe)] if mutant else [])]
+
+
+def _check_alignment(probe: RepeatProbe, parts: HeadParts, mechanism: HeadMechanism) -> dict[str, float]:
+    small = reference_probe(bos=probe.tokens.shape[1] > 2 * probe.period)
+    head = INDUCTION_HEAD if mechanism == "induction" else PREVIOUS_TOKEN_HEAD
+    return check_alignment(_queries(small, head, parts, mechanism, mutant=False), small)
 
 
 def load_baselines(folder: Path) -> dict[str, np.ndarray]:

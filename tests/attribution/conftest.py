@@ -1,0 +1,1 @@
+"""Puts `attribution_models` on the path of the tests in every room below."""
