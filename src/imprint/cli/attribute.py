@@ -9,7 +9,7 @@ from imprint.errors import ConfigError
 
 
 def attribute(
-    model: Path,
+    model: str,
     /,
     *,
     data: list[Path],
@@ -41,7 +41,8 @@ def attribute(
     text row) and its store; the same command serves them again without computing and goes on where it was killed.
 
     Args:
-        model: The folder of a saved causal model with its tokenizer (a checkpoint inside the transition works best).
+        model: The folder of a saved causal model with its tokenizer (a checkpoint inside the transition works best), a hub
+            name, a .gguf file, or package:NAME/FILE.
         data: Text files, JSONL files or folders.
         head: The head, such as L1.H2; `imprint locate` finds it.
         queries: Text or JSONL files whose texts are asked about, one query a row.
@@ -69,23 +70,24 @@ def attribute(
 
     def packing(paths: list[Path]) -> PackedCorpus:
         corpus = FileCorpus(paths=tuple(paths), text_key=text_key, domain_key=domain_key)
-        return PackedCorpus(corpus=corpus, context=context, tokenizer=model)
+        return PackedCorpus(corpus=corpus, context=context, tokenizer=place)
 
     options = {"max_rows": factor_rows, "damping_relative": damping, "precision": precision}
     if queries is None and head is None:
         raise ConfigError("nothing was asked about: give --head L1.H2 for a mechanism, or --queries FILE for texts")
     folder = output_folder(out)
+    place = _place(model, folder)
     if queries is None:
         assert head is not None
         idle = {"layers": layers, "split": split != "module", "embedding": embedding, "tokens": tokens}
         if given := [name for name, value in idle.items() if value]:
             raise ConfigError(f"--{given[0]} belongs to --queries; leave it out with a head's probes")
-        attribute_one_head(model, packing(data), head, mechanism, parts, options, seed, top, folder, json=json)
+        attribute_one_head(place, packing(data), head, mechanism, parts, options, seed, top, folder, json=json)
         return
     if mechanism != "induction" or parts != "qkvo":
         raise ConfigError("--mechanism and --parts choose a head's probes; leave them out with --queries")
     attribute_texts(
-        model,
+        place,
         packing(data),
         packing(queries),
         options,
@@ -100,3 +102,13 @@ def attribute(
         folder=folder,
         json=json,
     )
+
+
+def _place(model: str, folder: Path) -> Path:
+    """The folder of a saved model: the user's own, or a copy in the store of what has another address."""
+    from imprint.models.imported import WEIGHTS_FOLDER, ImportedModel
+    from imprint.runs import Store
+
+    if Path(model).is_dir():
+        return Path(model)
+    return Store(folder / "store").get(ImportedModel.of(model, dtype="float32")) / WEIGHTS_FOLDER

@@ -64,7 +64,8 @@ def attribute_texts(
     if json:
         return print_json(shown.to_dicts())
     columns = ["document", "domain", _TOTAL]
-    title = f"The {len(shown)} rows with the highest influence on all {len(asked)} queries ({scores.subspace})"
+    queries = "1 query" if len(asked) == 1 else f"{len(asked)} queries"
+    title = f"The {len(shown)} rows with the highest influence on {queries} ({scores.subspace})"
     print_table(title, columns, shown.select(columns).rows())
     _print_groups(scores)
     checks = ", ".join(f"{name} {value:.2g}" for name, value in scores.checks.items())
@@ -73,7 +74,7 @@ def attribute_texts(
             "Positive: training on the row raises the likelihood of the queries. Scores are first-order; their sum over many"
             " rows is not the effect of removing them.",
             f"Self-checks: {checks}",
-            f"All {len(table)} rows and {len(asked)} queries: {folder / 'scores.parquet'}",
+            f"All {len(table)} rows, {queries}: {folder / 'scores.parquet'}",
         ]
     )
 

@@ -27,7 +27,7 @@ def calibrate(
         out: Folder for stored runs and `scorecard.json`.
         retraining: Also retrain without the planted cause (AT-MDA-5).
         abilities: Also train four abilities with four causes, without each cause, and perturb them (most of the time).
-        attribution: Also judge every attribution method by retraining a small model on natural text (about eight minutes).
+        attribution: Also judge every attribution method by retraining a small model on natural text (minutes).
         processes: Training processes at a time; by default one a core.
         all_rows: Show the rows without a gate too.
         json: Print a JSON list of rows and nothing else.
