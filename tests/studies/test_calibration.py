@@ -1,16 +1,19 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from planted_effects import influence_everywhere
 
 from imprint.attribution import BASELINES
 from imprint.runs import LocalExecutor
-from imprint.studies import abilities_scorecard
+from imprint.studies import abilities_scorecard, calibration
 from imprint.studies.abilities_scorecard import RETRAINING
 from imprint.studies.ability_perturbations import BASELINES as SIMILARITIES
 from imprint.studies.ability_perturbations import DOSES
 from imprint.studies.calibration import CalibrationOptions, calibrate
 from imprint.studies.planted_abilities import WORLD
 from imprint.studies.planted_ranking import GATE, OTHER, RIGHT, WRONG
+from imprint.studies.scorecard import Overview, Row, Scorecard
 from tiny_studies import bytes_of
 
 HERE = LocalExecutor(workers=1)
@@ -26,6 +29,7 @@ BRIEF = CalibrationOptions(
     ability_checkpoint_every=2,
     ability_seeds=1,
     ability_items=4,
+    attribution=False,
 )
 DELETED = ("delete all of the cause", "delete a tenth, all of it the cause", "delete a tenth at random")
 
@@ -110,10 +114,29 @@ def test_the_same_folder_is_answered_from_its_store(scorecard, folder):
     assert bytes_of(folder, manifests=True) == before
 
 
+def test_attribution_comes_last_with_its_own_table(monkeypatch, scorecard, folder):
+    """Judging the methods (it retrains a thousand times) is tested with the methods."""
+    mine = Row(world="natural text", method="EK-FAC", question="small drops", metric="LDS", value=0.6)
+    table = Overview(title="Attribution", columns=("",), lines=())
+    found = []
+
+    def judged(lab):
+        found.append(lab)
+        return Scorecard(rows=(mine,), overviews=(table,))
+
+    monkeypatch.setattr(calibration, "attribution_scorecard", judged)
+    whole = calibrate(folder, dataclasses.replace(BRIEF, attribution=True), executor=HERE)
+    assert whole.rows == (*scorecard.rows, mine)
+    assert whole.overviews == (*scorecard.overviews, table)
+    assert found[0].plan.subsets >= 100
+
+
 @pytest.mark.slow
 def test_the_planted_cause_is_found_and_every_wrong_method_fails(tmp_path):
     """AT-MDA-4 with hard negatives, two seeds trained through the transition (two minutes or so)."""
-    rows = calibrate(tmp_path, CalibrationOptions(retraining=False, abilities=False), executor=HERE).rows
+    rows = calibrate(
+        tmp_path, CalibrationOptions(retraining=False, abilities=False, attribution=False), executor=HERE
+    ).rows
     assert [(row.method, row.question, row.value) for row in rows if row.passed is False] == []
     gated = [row for row in rows if row.gate and row.world == "hard-negatives"]
     assert len(gated) == 2 * (len(RIGHT) + len(WRONG) + 2)

@@ -1,11 +1,14 @@
 """The trust scorecard: every method on planted worlds whose truth is known, each beside what must fail."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from imprint.runs import Executor, Reporter, Store, silent
 from imprint.studies.abilities_scorecard import abilities_scorecard
 from imprint.studies.ability_training import AbilityTraining
+from imprint.studies.attribution_retrainings import Laboratory, RetrainingPlan
+from imprint.studies.attribution_scorecard import attribution_scorecard
+from imprint.studies.attribution_world import NaturalWorld
 from imprint.studies.exact_answers import exact_rows
 from imprint.studies.planted_ranking import ranking_rows
 from imprint.studies.planted_retraining import retraining_rows
@@ -30,13 +33,17 @@ class CalibrationOptions:
     ability_checkpoint_every: int = 250
     ability_seeds: int = 2
     ability_items: int = 200
+    attribution: bool = True
+    attribution_world: NaturalWorld = field(default_factory=NaturalWorld)
+    attribution_plan: RetrainingPlan = field(default_factory=RetrainingPlan)
 
 
 def calibrate(out: Path, options: CalibrationOptions, *, executor: Executor, reporter: Reporter = silent) -> Scorecard:
     """Every row of the scorecard; resumable like a study.
 
     Exact answers (AT-MDA-1 to 3, AT-IH-1), rankings in the world with hard negatives (AT-MDA-4), retraining without the
-    planted cause against as many random rows (AT-MDA-5), and four abilities with four causes (AT-E2E).
+    planted cause against as many random rows (AT-MDA-5), four abilities with four causes (AT-E2E), and every attribution
+    method against retraining on natural text (AT-IF-2 to 8).
     """
     store = Store(out / "store")
     with reporter.stage("exact answers", 1) as advance:
@@ -51,10 +58,22 @@ def calibrate(out: Path, options: CalibrationOptions, *, executor: Executor, rep
             "ord2", steps=options.retraining_steps, checkpoint_every=options.retraining_checkpoint_every
         )
         rows += retraining_rows(plain, options.retraining_seeds, store, executor, reporter)
-    if not options.abilities:
-        return Scorecard(rows=tuple(rows))
-    training = AbilityTraining(
-        steps=options.ability_steps, checkpoint_every=options.ability_checkpoint_every, items=options.ability_items
+    parts = [Scorecard(rows=tuple(rows))]
+    if options.abilities:
+        training = AbilityTraining(
+            steps=options.ability_steps, checkpoint_every=options.ability_checkpoint_every, items=options.ability_items
+        )
+        parts.append(abilities_scorecard(training, options.ability_seeds, store, executor, reporter))
+    if options.attribution:
+        lab = Laboratory(
+            world=options.attribution_world,
+            plan=options.attribution_plan,
+            store=store,
+            executor=executor,
+            reporter=reporter,
+        )
+        parts.append(attribution_scorecard(lab))
+    return Scorecard(
+        rows=tuple(row for part in parts for row in part.rows),
+        overviews=tuple(overview for part in parts for overview in part.overviews),
     )
-    four = abilities_scorecard(training, options.ability_seeds, store, executor, reporter)
-    return Scorecard(rows=(*rows, *four.rows), overviews=four.overviews)

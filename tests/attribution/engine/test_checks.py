@@ -174,14 +174,14 @@ def test_detached_path_is_noticed_by_finite_differences():
 
 @pytest.mark.parametrize("factor", [-1.0, 2.0])
 def test_wrong_sign_or_size_of_scores_is_noticed(monkeypatch, factor):
-    real = checks_module.score_rows
+    real = checks_module.score_pass
 
     def wrong(*given, **more):
         result = real(*given, **more)
         result.scores = [factor * piece for piece in result.scores]
         return result
 
-    monkeypatch.setattr(checks_module, "score_rows", wrong)
+    monkeypatch.setattr(checks_module, "score_pass", wrong)
     with pytest.raises(SelfCheckFailed, match="'training_step'"):
         check()
 

@@ -51,7 +51,7 @@ def test_the_budget_changes_no_score(monkeypatch):
     asked = likelihood_queries(*ragged_rows(5, seed=8))
     whole, _ = influence(model, whole_model(model), asked, tokens, lengths, OPTIONS, seed=0, by_token=False)
     for budget, groups in ((1 << 30, 1), (tight(model, 2), 3)):
-        found = plan_memory(budget, model, whole_model(model), seq=10, queries=5, options=OPTIONS)
+        found = plan(budget, directions=2)
         assert -(-5 // found.queries) == groups
         for by_token in (False, True):
             cut, collected = influence(
@@ -69,6 +69,6 @@ def tight(model, queries):
 
 def _queries(model, budget):
     try:
-        return plan_memory(budget, model, whole_model(model), seq=10, queries=5, options=OPTIONS).queries
+        return plan(budget, directions=2).queries
     except ConfigError:
         return 0

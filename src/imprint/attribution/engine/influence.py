@@ -9,8 +9,9 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from imprint.attribution.engine.checks import run_checks
+from imprint.attribution.engine.checks import run_checks, to_check
 from imprint.attribution.engine.ekfac import LEAST_ROWS, BlockFactors, EkfacOptions, at_precision, fit_factors
+from imprint.attribution.engine.factor_file import kept_factors
 from imprint.attribution.engine.memory import plan_memory
 from imprint.attribution.engine.queries import Query, query_gradients
 from imprint.attribution.engine.scores import Scores
@@ -21,6 +22,7 @@ from imprint.errors import ConfigError, SelfCheckFailed
 from imprint.models import evaluating
 from imprint.types import Advance, no_progress
 
+_QUERY_BATCH = 4
 PLAIN = "dot"
 """Name suffix of the same query without curvature (the identity in place of the inverse Fisher)."""
 
@@ -64,22 +66,30 @@ def influence(
     together = len(queries)
     if memory is not None:
         seq = tokens.shape[1] - 1
-        plan = plan_memory(memory, model, subspace, seq=seq, queries=together, options=options)
+        plan = plan_memory(memory, model, subspace, seq=seq, queries=together, options=options, directions=1 + plain)
         batch, together = plan.batch, plan.queries
         options = options.model_copy(update={"batch": plan.batch, "keep_bytes": plan.keep_bytes})
     with evaluating(model):
         fitted = _fit_rows(len(tokens), options.max_rows, seed)
+        known = tokens[fitted], lengths[fitted]
         fast = at_precision(model, options)
         there = subspace.on(fast)
-        factors = fit_factors(fast, there, tokens[fitted], lengths[fitted], options, seed=seed, advance=advance)
-        parts, checks = list[Pass](), dict[str, float]()
+        sample = to_check(queries)
+        gradients = query_gradients(model, subspace, sample, batch=_QUERY_BATCH)
+
+        def fit() -> tuple[list[BlockFactors], dict[str, float]]:
+            factors = fit_factors(fast, there, *known, options, seed=seed, advance=advance)
+            checks = run_checks(
+                model, subspace, sample, gradients, *known, options, seed=seed, factors=factors, fast=fast
+            )
+            return factors, checks
+
+        factors, checks = fit() if shards is None else kept_factors(shards, options, fit)
+        gradients.clear()
+        parts = list[Pass]()
         for start in range(0, len(queries), together):
             asked = queries[start : start + together]
-            gradients = query_gradients(model, subspace, asked, batch=min(batch, 4))
-            checks |= run_checks(
-                model, subspace, asked, gradients, tokens[fitted], lengths[fitted], options, seed=seed, factors=factors
-            )
-            directions = _directions(factors, gradients, fast.dtype, plain=plain)
+            directions = _directions(model, subspace, factors, asked, fast.dtype, plain=plain)
             folder = shards if shards is None or together >= len(queries) else shards / f"queries_{start:05d}"
             work = Shards(folder, tokens, lengths, directions)
             parts.append(
@@ -104,15 +114,26 @@ def influence(
 
 
 def _directions(
-    factors: Sequence[BlockFactors], gradients: list[Tensor], dtype: torch.dtype, *, plain: bool
+    model: PreTrainedModel,
+    subspace: Subspace,
+    factors: Sequence[BlockFactors],
+    queries: Sequence[Query],
+    dtype: torch.dtype,
+    *,
+    plain: bool,
 ) -> list[Float[Tensor, "direction _out _in"]]:
-    """Preconditioned gradients (and the plain ones after them) in the precision of the pass, a block at a time."""
-    directions = []
-    for number, block in enumerate(factors):
-        raw = gradients[number]
-        solved = block.precondition(raw).to(dtype)
-        directions.append(torch.cat([solved, raw.to(dtype)]) if plain else solved)
-        gradients[number] = raw.new_empty(0)
+    """Preconditioned gradients (and the plain ones after them) in the precision of the pass; only a few are ever wider."""
+    count = len(queries)
+    directions = [
+        torch.empty((1 + plain) * count, *block.eigenvalues.shape, dtype=dtype, device=model.device)
+        for block in factors
+    ]
+    for start in range(0, count, _QUERY_BATCH):
+        few = queries[start : start + _QUERY_BATCH]
+        for block, stack, raw in zip(factors, directions, query_gradients(model, subspace, few), strict=True):
+            stack[start : start + len(few)] = block.precondition(raw).to(dtype)
+            if plain:
+                stack[count + start : count + start + len(few)] = raw.to(dtype)
     return directions
 
 

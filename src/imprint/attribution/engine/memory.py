@@ -12,7 +12,9 @@ from imprint.errors import ConfigError
 from imprint.models import Anatomy
 from imprint.models.unembedding import CHUNK_LOGITS
 
-_LARGEST_BATCH = 64
+_LARGEST_BATCH, _FEW_ROWS = 64, 4
+_EIGENVALUES, _WIDE_QUERIES = 12, 4
+"""Bytes a parameter of the eigenvalues and their halves; queries whose gradients are held in full precision at a time."""
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)i?B?\s*", re.IGNORECASE)
 
@@ -40,9 +42,16 @@ class MemoryPlan:
 
 
 def plan_memory(
-    budget: int, model: PreTrainedModel, subspace: Subspace, *, seq: int, queries: int, options: EkfacOptions
+    budget: int,
+    model: PreTrainedModel,
+    subspace: Subspace,
+    *,
+    seq: int,
+    queries: int,
+    options: EkfacOptions,
+    directions: int = 1,
 ) -> MemoryPlan:
-    """A plan for `budget` bytes beyond the model itself.
+    """A plan for `budget` bytes beyond the model itself; `directions` a query are scored along (2 with the plain one).
 
     Raises:
         ConfigError: not even one row and one query fit; the sentence says how much would do.
@@ -54,9 +63,9 @@ def plan_memory(
     outputs = {block.output_key: out for block, (out, _) in zip(subspace.blocks, shapes, strict=True)}
     sides = [*inputs.values(), *outputs.values()]
     copy = 0 if item == model.dtype.itemsize else sum(p.numel() for p in model.parameters()) * item
-    factors = sum(side * side for side in sides) * (8 + item) + 3 * max(sides) ** 2 * 8 + 12 * parameters
-    fixed = copy + factors + 3 * CHUNK_LOGITS * item
-    a_query = parameters * (model.dtype.itemsize + 4 + item)
+    bases = sum(side * side for side in sides) * (8 + item) + 3 * max(sides) ** 2 * 8
+    fixed = copy + bases + (_EIGENVALUES + _WIDE_QUERIES * model.dtype.itemsize) * parameters + 3 * CHUNK_LOGITS * item
+    a_query = parameters * item * directions
     a_row = _row_bytes(model, seq, item) + seq * sum(sides) * 2 * item + 2 * item * max(o * i for o, i in shapes)
     needed = fixed + a_query + a_row
     if needed > budget:
@@ -64,9 +73,9 @@ def plan_memory(
             f"{_words(budget)} of memory cannot hold one row of {seq} tokens and one query over {parameters:,} parameters;"
             f" give at least {_words(needed)}, fewer layers, or a head"
         )
-    together = max(1, min(queries, int((budget - fixed - a_row) // 2 // a_query)))
+    together = max(1, min(queries, int((budget - fixed - _FEW_ROWS * a_row) // a_query)))
     left = budget - fixed - together * a_query
-    batch = int(max(1, min(_LARGEST_BATCH, left // 2 // a_row)))
+    batch = int(max(1, min(_LARGEST_BATCH, left // a_row)))
     return MemoryPlan(batch=batch, queries=together, keep_bytes=max(0, left - batch * a_row))
 
 
