@@ -1,6 +1,7 @@
 """imprint's influence on the shapes of `benchmarks.attribution`, timed by stage inside the one public call.
 
-`exact` is bfloat16 passes over all rows, `float32` the same in float32, `fast` fits factors on a sample of the rows;
+`exact` is bfloat16 passes over all rows with 1 GB to spare, `small` the same within 300 MB, `float32` the same in float32,
+`fast` fits factors on a sample of the rows;
 `per_token` scores every token; `one_head` is one head with an induction probe, `all_heads` every head in one pass; `floor`
 is one forward and backward over the rows by bare torch, the least that anyone can spend.
 """
@@ -30,6 +31,7 @@ from imprint.attribution.engine import (
     whole_model,
 )
 from imprint.attribution.engine import influence as run_influence
+from imprint.attribution.engine.factor_file import save_factors
 from imprint.capabilities import repeat_probe
 from imprint.models import token_losses
 
@@ -38,7 +40,9 @@ OPTIONS = {
     "exact": EkfacOptions(max_rows=512, stability="eigenvalues", precision="bfloat16"),
     "fast": EkfacOptions(max_rows=128, stability="eigenvalues", precision="bfloat16"),
 }
-PRESET = {"per_token": "exact", "all_heads": "exact", "one_head": "fast"}
+MEMORY = {"small": 300 << 20}
+PLENTY = 1 << 30
+PRESET = {"small": "exact", "per_token": "exact", "all_heads": "exact", "one_head": "fast"}
 
 
 def lengths_of(tokens: torch.Tensor) -> torch.Tensor:
@@ -60,7 +64,7 @@ def scores_of(name: str, given: Setting) -> np.ndarray:
     space, queries = questions(name, given)
     found, _ = run_influence(
         given.model, space, queries, given.train, lengths_of(given.train), OPTIONS[PRESET.get(name, name)],
-        seed=0, by_token=name == "per_token", plain=False, norms=False,
+        seed=0, memory=MEMORY.get(name, PLENTY), by_token=name == "per_token", plain=False, norms=False,
     )  # fmt: skip
     return found.rows if found.tokens is None else found.tokens
 
@@ -87,10 +91,11 @@ def time_inside(stages: Stages) -> list[BlockFactors]:
     return factors
 
 
-def stored_bytes(factors: list[BlockFactors]) -> int:
-    """Size of the factors as they are kept: every basis once and the eigenvalues."""
-    tensors = [t for f in factors for t in (f.output_basis, f.input_basis, f.eigenvalues) if t is not None]
-    return sum({tensor.data_ptr(): tensor.nbytes for tensor in tensors}.values())
+def stored_bytes(factors: list[BlockFactors], scratch: Path) -> int:
+    """Size of the factors' file."""
+    path = scratch / "factors.safetensors"
+    save_factors(factors, path)
+    return path.stat().st_size
 
 
 def floor(model: PreTrainedModel, rows: torch.Tensor, stages: Stages, batch: int = 16) -> None:
@@ -108,7 +113,7 @@ def floor(model: PreTrainedModel, rows: torch.Tensor, stages: Stages, batch: int
                 model.zero_grad(set_to_none=True)
 
 
-def run(name: str, shape: str, _scratch: Path) -> tuple[dict[str, Any], np.ndarray | None]:
+def run(name: str, shape: str, scratch: Path) -> tuple[dict[str, Any], np.ndarray | None]:
     """One setting, timed by stage."""
     given = setting(shape)
     stages = Stages()
@@ -118,9 +123,9 @@ def run(name: str, shape: str, _scratch: Path) -> tuple[dict[str, Any], np.ndarr
     factors = time_inside(stages)
     with stages.stage("other"):
         scores = scores_of(name, given)
-    comparable = name in ("exact", "float32", "fast", "per_token") and shape in SHAPES
-    return stages.facts() | {"factor_bytes": stored_bytes(factors)}, scores if comparable else None
+    comparable = name in ("exact", "small", "float32", "fast", "per_token") and shape in SHAPES
+    return stages.facts() | {"factor_bytes": stored_bytes(factors, scratch)}, scores if comparable else None
 
 
 if __name__ == "__main__":
-    answer(run, ["floor", "exact", "float32", "fast", "per_token", "one_head", "all_heads"])
+    answer(run, ["floor", "exact", "small", "float32", "fast", "per_token", "one_head", "all_heads"])

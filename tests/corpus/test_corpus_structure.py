@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from imprint.corpus.structure import LEXEME, covered, structure
-from imprint.errors import ConfigError
 
 ID = str(uuid.UUID(int=0x1234567890ABCDEF1234567890ABCDEF))
 
@@ -68,7 +67,19 @@ def test_entropies():
 
 
 def test_a_text_does_not_change_its_neighbours():
-    texts = ["<b>x</b>", "", "\\begin{a}", ID, "2015-10-18 18:01:47 INFO x", "<unclosed", "tag>"]
+    texts = [
+        "<b>x</b>",
+        "",
+        "\\begin{a}",
+        ID,
+        "2015-10-18 18:01:47 INFO x",
+        "<unclosed",
+        "tag>",
+        "\\",
+        "x\n",
+        "aGk",
+        "=",
+    ]
     together, alone = structure(texts).columns(), [one(text) for text in texts]
     for name, values in together.items():
         assert values.tolist() == pytest.approx([each[name] for each in alone]), name
@@ -82,10 +93,8 @@ def test_chunks_do_not_matter(monkeypatch):
         assert np.array_equal(values, whole[name]), name
 
 
-def test_no_texts_and_nul():
+def test_no_texts():
     assert all(values.shape == (0,) for values in structure([]).columns().values())
-    with pytest.raises(ConfigError, match="NUL"):
-        structure(["a\0b"])
 
 
 def test_covered_counts_each_text_alone():

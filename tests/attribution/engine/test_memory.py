@@ -29,7 +29,7 @@ def plan(budget, **more):
 
 
 def test_more_memory_means_larger_batches_and_more_queries():
-    small, large = plan(103 << 20), plan(1 << 30)
+    small, large = plan(130 << 20), plan(1 << 30)
     assert 1 <= small.batch <= large.batch == 64
     assert 1 <= small.queries <= large.queries == 5
     assert large.keep_bytes > small.keep_bytes >= 0
@@ -64,7 +64,7 @@ def test_the_budget_changes_no_score(monkeypatch):
 
 def tight(model, queries):
     """The smallest budget under which so many queries go at a time."""
-    return next(size << 10 for size in range(90 << 10, 300 << 10, 64) if _queries(model, size << 10) == queries)
+    return next(size << 10 for size in range(110 << 10, 400 << 10, 64) if _queries(model, size << 10) == queries)
 
 
 def _queries(model, budget):

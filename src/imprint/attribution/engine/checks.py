@@ -20,7 +20,7 @@ from imprint.models import label_mask, loss_gradients, token_losses
 _STEPS = (1e-4, 1e-5, 1e-3, 1e-2)
 _ENOUGH = 1e-4
 """Relative error at which no other step length is tried."""
-_STEP_TOKENS = 1024
+_STEP_TOKENS = 256
 _SPLIT_TOKENS, _SPLIT_QUERIES = 8192, 8
 Matrices = Sequence[Float[Tensor, "_out _in"]]
 Stacks = Sequence[Float[Tensor, "query _out _in"]]
@@ -212,7 +212,7 @@ def _split_half(
         one, other = split_half(model, subspace, tokens, lengths, options, seed=seed)
         halves = one, other
     directions = [torch.cat(pair) for pair in zip(*(precondition(half, gradients) for half in halves), strict=True)]
-    passed = score_pass(model, subspace, directions, tokens[few], lengths[few], by_token=False, norms=False, batch=16)
+    passed = score_pass(model, subspace, directions, tokens[few], lengths[few], by_token=False, norms=False, batch=4)
     scores = torch.cat(passed.rows, dim=2).sum(1)
     count = len(scores) // 2
     return min(_agreement(scores[query], scores[count + query]) for query in range(count))

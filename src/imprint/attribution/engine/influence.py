@@ -68,7 +68,7 @@ def influence(
         seq = tokens.shape[1] - 1
         plan = plan_memory(memory, model, subspace, seq=seq, queries=together, options=options, directions=1 + plain)
         batch, together = plan.batch, plan.queries
-        options = options.model_copy(update={"batch": plan.batch, "keep_bytes": plan.keep_bytes})
+        options = options.model_copy(update={"batch": plan.fit_batch, "keep_bytes": plan.keep_bytes})
     with evaluating(model):
         fitted = _fit_rows(len(tokens), options.max_rows, seed)
         known = tokens[fitted], lengths[fitted]

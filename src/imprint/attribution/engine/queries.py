@@ -195,5 +195,6 @@ def _attention(
     if component.site != "head" or component.layer is None:
         raise ComponentNotFound(f"'{component}' is not a head, so it pays no attention; write for example L1.H0")
     with eager_attention(model):
-        attentions: tuple[Tensor, ...] = model(probe.tokens, use_cache=False, output_attentions=True).attentions
+        passed = model.base_model(probe.tokens, use_cache=False, output_attentions=True)
+        attentions: tuple[Tensor, ...] = passed.attentions
     return attentions[component.layer][:, component.head, queries, keys].sum(1).mean()

@@ -3,7 +3,7 @@
 parts, schema     the grammar: generators as data, motifs, all sizes capped
 reading           JSON to a schema, every mistake in one sentence
 generate          documents and token rows from a schema (`interpret` runs the grammar, `alphabets` draws the values)
-repetition        how a text repeats itself: factors, and statistics of them
+repetition        how a text repeats itself: factors, and statistics of them; `excess` over its own tokens shuffled
 extract           motifs offline: trees (`nesting`), templates (`lines`, `templates`), tapes of copies (`tapes`)
 ask               motifs by asking a model (`endpoint` talks to it)
 controls          the same repetition in other words, the same words without the repetition
@@ -13,7 +13,8 @@ steps             all of it content-addressed
 from imprint.corpus.augmentation.ask import Asked, ask_motifs
 from imprint.corpus.augmentation.controls import renamed, renamed_rows, shuffled, shuffled_rows, transplanted
 from imprint.corpus.augmentation.endpoint import Endpoint, EndpointError, Limits, Session
-from imprint.corpus.augmentation.extract import Evidence, Extraction, ExtractOptions, excess_copies, extract_motifs
+from imprint.corpus.augmentation.excess import excess_copies
+from imprint.corpus.augmentation.extract import Evidence, Extraction, ExtractOptions, extract_motifs
 from imprint.corpus.augmentation.generate import synthetic_documents, synthetic_rows
 from imprint.corpus.augmentation.reading import parse_schema, read_schema, schema_json
 from imprint.corpus.augmentation.repetition import Factor, Repetition, factorise, repetition

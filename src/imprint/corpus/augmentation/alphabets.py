@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import accumulate
 from random import Random
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from imprint.corpus.augmentation.parts import Slot
 from imprint.corpus.structure import LEXEME
@@ -19,6 +19,7 @@ _EPOCH = datetime.datetime(2000, 1, 1)
 _BASE64 = string.ascii_letters + string.digits + "+/"
 
 
+@runtime_checkable
 class Alphabet(Protocol):
     """Turns what the grammar says into symbols."""
 

@@ -8,8 +8,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from http.client import HTTPException, HTTPMessage
-from typing import IO, Any, NoReturn
+from http.client import HTTPException
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from imprint.corpus.augmentation.retry_after import retry_after
@@ -182,7 +182,7 @@ class _Transient(Exception):
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """A redirect would carry the key to another address."""
 
-    def redirect_request(self, req: Any, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str) -> None:
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> None:
         """Never follow."""
 
 

@@ -3,19 +3,17 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from random import Random
 
 import numpy as np
 
+from imprint.corpus.augmentation.excess import excess_copies
 from imprint.corpus.augmentation.generate import synthetic_documents
 from imprint.corpus.augmentation.nesting import nest_motifs
 from imprint.corpus.augmentation.repetition import Repetition, copied_share, repetition
 from imprint.corpus.augmentation.schema import Motif, MotifSchema
 from imprint.corpus.augmentation.tapes import MOSTLY_SHARED, shared_segments, tape_motif
 from imprint.corpus.augmentation.templates import template_motifs
-from imprint.corpus.structure import LEXEME
 from imprint.errors import ConfigError
-from imprint.runs import derive
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +25,9 @@ class ExtractOptions:
     least_documents: int = 3
     """Documents that must show a motif."""
     least_excess: float = 0.15
-    """Share of a document's characters in copies, above that of its own tokens in random order."""
+    """Share of a document's characters in copies, above that of its own tokens in random order (`excess_copies`)."""
+    mostly_copied: float = 0.8
+    """Share in copies from which on a document is structured whatever its tokens would do in random order."""
     tolerance: float = 0.1
     """Largest difference in n-gram repetition, compression and copied share between a motif's texts and its source."""
     samples: int = 40
@@ -64,15 +64,16 @@ class Extraction:
     schema: MotifSchema
     evidence: tuple[Evidence, ...]
     structured: int
-    """Documents that repeat themselves beyond their vocabulary."""
+    """Documents that share a structure or repeat themselves beyond their vocabulary."""
     documents: int
 
 
 def extract_motifs(texts: Sequence[str], options: ExtractOptions = ExtractOptions()) -> Extraction:
     """Motifs of the structured documents among `texts`, weighted by how many documents each stands for.
 
-    A document is structured if its copied share exceeds that of its own tokens shuffled. A template or tree whose texts
-    do not repeat themselves as its source does is replaced by a tape motif, which has the source's copies exactly.
+    A document is structured if it shares trees or line templates with others, or if it repeats itself beyond its
+    vocabulary. A tree or template whose texts do not repeat themselves as its source does is replaced by tapes, which
+    have the source's copies exactly.
 
     What all documents share stays constant (boilerplate); what only recurs within a document becomes fresh in every
     document that is written (novel repeats).
@@ -85,40 +86,36 @@ def extract_motifs(texts: Sequence[str], options: ExtractOptions = ExtractOption
     """
     if options.least_documents < 2:
         raise ConfigError(f"least_documents={options.least_documents}: a motif is what 2 documents or more share.")
-    chosen = [number for number, text in enumerate(texts) if excess_copies(text, seed=number) >= options.least_excess]
-    found = [_evidence(motif, texts, members, options) for motif, members in _candidates(texts, chosen, options)]
+    found = [_evidence(motif, texts, members, options) for motif, members in _candidates(texts, options)]
     kept = [one for one in found if one[1].difference <= options.tolerance]
     for motif, evidence in found:
         if evidence.difference > options.tolerance:
             _log.info("motif %s repeats itself unlike its source (%.2f): tapes", motif.name, evidence.difference)
     covered = {number for _, evidence in kept for number in evidence.documents}
-    rest = [number for number in chosen if number not in covered]
+    rest = [number for number, text in enumerate(texts) if number not in covered and _repeats_itself(text, options)]
     kept += [_evidence(motif, texts, members, options) for motif, members in _tapes(texts, rest, options)]
     return Extraction(
         schema=MotifSchema(motifs=tuple(motif for motif, _ in kept)),
         evidence=tuple(evidence for _, evidence in kept),
-        structured=len(chosen),
+        structured=len(covered) + len(rest),
         documents=len(texts),
     )
 
 
-def excess_copies(text: str, *, seed: int = 0) -> float:
-    """Share of the characters in copies, minus the same for the text's own lexical tokens in random order."""
-    tokens = LEXEME.findall(text)
-    Random(derive(seed, "shuffled tokens")).shuffle(tokens)
-    return copied_share(text) - copied_share("".join(tokens))
+def _repeats_itself(text: str, options: ExtractOptions) -> bool:
+    copied = copied_share(text)
+    if copied < options.least_excess:
+        return False
+    return copied >= options.mostly_copied or excess_copies(text, seed=options.seed) >= options.least_excess
 
 
-def _candidates(texts: Sequence[str], chosen: Sequence[int], options: ExtractOptions) -> list[tuple[Motif, list[int]]]:
+def _candidates(texts: Sequence[str], options: ExtractOptions) -> list[tuple[Motif, list[int]]]:
     """Trees first, then templates among what is left; members are numbers of `texts`."""
-    nested = nest_motifs([texts[number] for number in chosen], least_documents=options.least_documents)
-    taken = {chosen[place] for _, members in nested for place in members}
-    rest = [number for number in chosen if number not in taken]
+    nested = nest_motifs(texts, least_documents=options.least_documents)
+    taken = {number for _, members in nested for number in members}
+    rest = [number for number in range(len(texts)) if number not in taken]
     lined = template_motifs([texts[number] for number in rest], least_documents=options.least_documents)
-    return [
-        *((motif, [chosen[place] for place in members]) for motif, members in nested),
-        *((motif, [rest[place] for place in members]) for motif, members in lined),
-    ]
+    return [*nested, *((motif, [rest[place] for place in members]) for motif, members in lined)]
 
 
 def _tapes(texts: Sequence[str], rest: Sequence[int], options: ExtractOptions) -> list[tuple[Motif, list[int]]]:

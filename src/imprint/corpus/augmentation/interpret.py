@@ -22,8 +22,8 @@ from imprint.corpus.augmentation.parts import (
 )
 from imprint.corpus.augmentation.placeholders import places
 
-MAX_VISITS = 200_000
-"""Generators run for one document; a document ends there, as it does at its cap."""
+_EMPTY_TRIES = 8
+"""Times in a row that a filler may give nothing before the gap stays short."""
 Bindings = Mapping[str, Symbols]
 
 
@@ -39,8 +39,13 @@ class Writer:
 
     @property
     def full(self) -> bool:
-        """Whether the document is at its end."""
-        return len(self.symbols) >= self.cap or self.visits >= MAX_VISITS
+        """Whether the document is at its end: at its cap, or after more generators than its cap can need."""
+        return len(self.symbols) >= self.cap or self.visits >= self.most_visits
+
+    @property
+    def most_visits(self) -> int:
+        """Generators that may be run for this document."""
+        return 1_000 + 8 * self.cap
 
     def add(self, symbols: Symbols) -> None:
         """Write as many of these as there is room for."""
@@ -167,9 +172,11 @@ def _copies(part: Copies, out: Writer, known: Bindings) -> None:
 
 
 def _fill(part: Part, out: Writer, known: Bindings, length: int) -> None:
-    """Exactly `length` symbols of a generator run again and again, cut at the end; fewer if it gives nothing."""
+    """`length` symbols of a generator run again and again, cut at the end; fewer if it gives nothing."""
     text: Symbols = []
-    length = min(length, out.cap - len(out.symbols))
-    while len(text) < length and out.visits < MAX_VISITS:
-        text += out.value(part, known)
+    length, empty = min(length, out.cap - len(out.symbols)), 0
+    while len(text) < length and empty < _EMPTY_TRIES and out.visits < out.most_visits:
+        more = out.value(part, known)
+        empty = 0 if more else empty + 1
+        text += more
     out.add(text[:length])

@@ -129,7 +129,7 @@ def _check_known(name: str, known: frozenset[str], kind: str) -> None:
 def _check_places(template: Template, known: frozenset[str]) -> None:
     used = {name for _, name in places(template.text) if name is not None}
     for name in sorted(used - template.variables.keys()):
-        _check_known(name, known | template.variables.keys(), "template place")
+        _check_known(name, known.union(template.variables), "template place")
     unused = sorted(template.variables.keys() - used)
     if unused:
         near = difflib.get_close_matches(unused[0], sorted(used), n=1)
