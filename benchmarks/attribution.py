@@ -50,7 +50,7 @@ class Tool:
 
 
 TOOLS = (
-    *(Tool(owner="imprint", setting=name) for name in ("floor", "exact", "fast", "one_head", "all_heads")),
+    *(Tool(owner="imprint", setting=name) for name in ("floor", "exact", "small", "fast", "one_head", "all_heads")),
     *(Tool(owner="imprint", setting=name, shapes=("neox",)) for name in ("float32", "per_token")),
     *(Tool(owner="kronfluence", setting=name) for name in ("default", "bf16", "fastest")),
     *(Tool(owner="kronfluence", setting=name, shapes=("neox",)) for name in ("identity", "per_token")),

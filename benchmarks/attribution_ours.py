@@ -40,9 +40,10 @@ OPTIONS = {
     "exact": EkfacOptions(max_rows=512, stability="eigenvalues", precision="bfloat16"),
     "fast": EkfacOptions(max_rows=128, stability="eigenvalues", precision="bfloat16"),
 }
+OPTIONS["per_token"] = OPTIONS["exact"].model_copy(update={"token_energy": 0.995})
 MEMORY = {"small": 300 << 20}
 PLENTY = 1 << 30
-PRESET = {"small": "exact", "per_token": "exact", "all_heads": "exact", "one_head": "fast"}
+PRESET = {"small": "exact", "all_heads": "exact", "one_head": "fast"}
 
 
 def lengths_of(tokens: torch.Tensor) -> torch.Tensor:

@@ -52,6 +52,7 @@ class AttributeTexts(Step):
         packed, asked = Packed.load(context.get(self.packed)), Packed.load(context.get(self.asked))
         model = load_model(self.model)
         check_fit(model, packed)
+        check_fit(model, asked)
         queries = likelihood_queries(torch.from_numpy(asked.tokens), torch.from_numpy(asked.lengths.astype(np.int64)))
         scores, _ = influence(
             model,
@@ -80,6 +81,6 @@ class AttributeTexts(Step):
                 raise ConfigError("the embedding belongs to no head; leave it out, or split by module")
             if self.layers is None:
                 return head_subspaces(model)
-            heads = [f"L{n}.H{h}" for n in self.layers for h in range(model.config.num_attention_heads)]
+            heads = [f"L{n}.H{h}" for n in sorted(set(self.layers)) for h in range(model.config.num_attention_heads)]
             return head_subspaces(model, heads=heads)
         return whole_model(model, layers=self.layers, embedding=self.embedding)

@@ -15,6 +15,7 @@ from imprint.errors import CorpusError
 from imprint.runs import Store, atomic_file
 
 _TOTAL = "all queries"
+_STEADY = 0.7
 
 
 def attribute_texts(
@@ -74,9 +75,19 @@ def attribute_texts(
             "Positive: training on the row raises the likelihood of the queries. Scores are first-order; their sum over many"
             " rows is not the effect of removing them.",
             f"Self-checks: {checks}",
+            *_doubts(scores.checks["split_half"]),
             f"All {len(table)} rows, {queries}: {folder / 'scores.parquet'}",
         ]
     )
+
+
+def _doubts(split_half: float) -> list[str]:
+    """A sentence where two halves of the rows give other rankings."""
+    if split_half >= _STEADY:
+        return []
+    return [
+        f"Curvature from two halves of the rows ranks them differently (Spearman {split_half:.2f}): do not read single scores."
+    ]
 
 
 def _table(scores: Scores, packed: Packed, asked: Packed) -> pl.DataFrame:

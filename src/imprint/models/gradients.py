@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from imprint.errors import SelfCheckFailed
-from imprint.models.hooks import eager_attention
+from imprint.models.hooks import eager_attention, evaluating
 from imprint.models.loss import label_mask, token_losses
 from imprint.models.unembedding import head_gradient, plain_head, sampled_labels
 
@@ -58,7 +58,7 @@ def captured(modules: Mapping[str, nn.Module]) -> Iterator[Capture]:
             leaf = output if output.requires_grad else output.detach().requires_grad_(True)
             capture.inputs[name] = args[0].detach()
             capture.outputs[name] = leaf
-            return leaf
+            return output if leaf is output else leaf.clone()  # a block may add to it in place
 
         return record
 
@@ -96,7 +96,7 @@ def loss_gradients(
 ) -> tuple[OutputGradients, Float[Tensor, "row seq"]]:
     """Gradients of each row's *summed* next-token loss at the modules' outputs, and the losses of its tokens, in nats.
 
-    Padding contributes nothing to either. Logits are formed for real tokens only and a chunk at a time, where the model
+    Padding contributes nothing to either, and dropout is off. Logits are formed for real tokens only and a chunk at a time, where the model
     ends in a plain linear map (`plain_head`).
 
     With `draws`, uniform in [0, 1), the labels are drawn from the model itself (true Fisher); otherwise they are the
@@ -107,7 +107,7 @@ def loss_gradients(
     if head is None or head in modules.values():
         return _through_logits(model, modules, tokens, lengths, draws)
     real = label_mask(lengths, tokens.shape[1] - 1).bool()
-    with _quick_attention(model, tokens.shape[1]), captured(modules) as capture:
+    with evaluating(model), _quick_attention(model, tokens.shape[1]), captured(modules) as capture:
         states = model.base_model(input_ids=tokens[:, :-1], use_cache=False).last_hidden_state
         inside = states.detach()[real]
         found = head_gradient(
@@ -137,7 +137,7 @@ def _through_logits(
     lengths: Int[Tensor, "row"],
     draws: Float[Tensor, "row seq"] | None,
 ) -> tuple[OutputGradients, Float[Tensor, "row seq"]]:
-    with _quick_attention(model, tokens.shape[1]), captured(modules) as capture:
+    with evaluating(model), _quick_attention(model, tokens.shape[1]), captured(modules) as capture:
         logits = model(tokens[:, :-1], use_cache=False).logits
         labels = tokens[:, 1:]
         if draws is not None:

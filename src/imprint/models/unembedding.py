@@ -48,17 +48,31 @@ def head_gradient(
 
     With `draws`, uniform in [0, 1), the labels are those of the model's own distribution in place of those given.
     """
+    if len(states) == 0:
+        return HeadGradient(losses=states.new_zeros(0), gradient=states)
     losses, gradients = [], []
     size = max(1, CHUNK_LOGITS // head.out_features)
     for start in range(0, len(states), size):
         chosen = slice(start, start + size)
-        probabilities = head(states[chosen]).softmax(-1)
-        wanted = labels[chosen] if draws is None else sampled_labels(probabilities, draws[chosen])
-        of_label = probabilities.gather(-1, wanted[:, None])
-        losses.append(-of_label[:, 0].clamp(min=torch.finfo(of_label.dtype).tiny).log())
-        probabilities.scatter_(-1, wanted[:, None], of_label - 1)
+        logits = head(states[chosen])
+        probabilities = logits.softmax(-1)
+        wanted = (labels[chosen] if draws is None else sampled_labels(probabilities, draws[chosen]))[:, None]
+        losses.append(_losses(logits, probabilities, wanted))
+        probabilities.scatter_add_(-1, wanted, torch.full_like(wanted, -1, dtype=probabilities.dtype))
         gradients.append(probabilities @ head.weight)
     return HeadGradient(losses=torch.cat(losses), gradient=torch.cat(gradients))
+
+
+def _losses(
+    logits: Float[Tensor, "token vocabulary"],
+    probabilities: Float[Tensor, "token vocabulary"],
+    labels: Int[Tensor, "token 1"],
+) -> Float[Tensor, "token"]:
+    """- log p of the labels through the largest probability, which no type rounds to zero."""
+    wide = torch.promote_types(logits.dtype, torch.float32)
+    largest = logits.max(-1, keepdim=True)
+    normaliser = largest.values.to(wide) - probabilities.gather(-1, largest.indices).to(wide).log()
+    return (normaliser - logits.gather(-1, labels).to(wide))[:, 0]
 
 
 def sampled_labels(

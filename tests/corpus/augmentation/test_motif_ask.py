@@ -215,6 +215,27 @@ def test_lasting_failures_are_not_retried_and_never_show_the_key(status, hint):
     assert len(fake.requests) == 1
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(body="x" * 70 + KEY),
+        Answer(body="x" * 180 + KEY, status=500),
+        Answer(body=" " * 3000 + f"no {KEY}"),
+        says(None, refusal=f"not with {KEY}"),
+        says(f"{{not json}} {KEY}"),
+    ],
+)
+def test_a_server_that_echoes_the_key_does_not_make_it_seen(answer):
+    with serving(answer) as fake:
+        message = failing(fake, requests=2)
+    assert not any(KEY[:size] in message for size in range(9, len(KEY)))
+
+
+def test_a_reply_that_echoes_the_key_is_kept_without_it():
+    with serving(says(f"{GOOD} {KEY}")) as fake:
+        assert ask(fake)[0].reply == f"{GOOD} ***"
+
+
 def test_redirects_do_not_carry_the_key_away():
     with serving(says(GOOD)) as thief, serving(Answer(status=302, headers={"Location": thief.url})) as fake:
         assert "redirects" in failing(fake, ConfigError)

@@ -10,6 +10,7 @@ from imprint.corpus.augmentation import (
     ExtractOptions,
     excess_copies,
     extract_motifs,
+    factorise,
     read_schema,
     repetition,
     schema_json,
@@ -20,8 +21,6 @@ from imprint.corpus.augmentation import (
 from imprint.corpus.augmentation.parts import Bind, Constant, Slot
 from imprint.corpus.augmentation.schema import MotifSchema, walk
 from imprint.errors import ConfigError
-
-UNIFORM = "".join(chr(code) for code in range(0x20, 0x7F))
 
 
 def written(whole, count, seed=0, most=1200):
@@ -53,7 +52,7 @@ BRACKETS = NEST | {
 BRACKETS["leaf"] = {"kind": "slot", "of": "integer", "length": [1, 2]}
 
 
-@pytest.mark.parametrize("texts", [prose(60), [d.text for d in noise(60, 600, np.random.default_rng(0))], [], [""] * 5])
+@pytest.mark.parametrize("texts", [prose(40), [d.text for d in noise(40, 600, np.random.default_rng(0))], [], [""] * 5])
 def test_no_structure_no_motifs(texts):
     found = extract_motifs(texts)
     assert found.schema.motifs == ()
@@ -61,9 +60,9 @@ def test_no_structure_no_motifs(texts):
 
 
 def test_a_planted_template_is_recovered():
-    found = extract_motifs(written(schema(LOG), 40))
+    found = extract_motifs(written(schema(LOG), 25))
     assert [motif.name for motif in found.schema.motifs] == ["template-0"]
-    assert len(found.evidence[0].documents) == 40
+    assert len(found.evidence[0].documents) == 25
     parts = [part for part, _ in walk(found.schema.motifs[0].write)]
     assert {part.of for part in parts if isinstance(part, Slot)} == {"timestamp", "uuid", "identifier"}
     assert any(isinstance(part, Constant) and "sshd session opened for id=" in part.text for part in parts)
@@ -79,7 +78,7 @@ def test_a_planted_template_is_recovered():
     ("write", "name"), [(NEST, "nest-tags"), (ENVIRONMENTS, "nest-environments"), (BRACKETS, "nest-round")]
 )
 def test_planted_trees_are_recovered(write, name):
-    texts = written(schema(write), 40, most=4000)
+    texts = written(schema(write), 25, most=4000)
     found = extract_motifs(texts)
     assert [motif.name for motif in found.schema.motifs] == [name]
     nest = next(part for part, _ in walk(found.schema.motifs[0].write) if part.kind == "nest")
@@ -88,11 +87,11 @@ def test_planted_trees_are_recovered(write, name):
 
 
 SOURCES = {
-    "log": written(schema(LOG), 40, seed=1),
-    "tags": written(schema(NEST), 40),
-    "records": written(schema({"kind": "records", "key": WORD, "value": WORD, "keys": [3, 5], "rows": [8, 12]}), 40),
-    "novel repeats": [d.text for d in novel_repeats(60, 500, np.random.default_rng(1))],
-    "boilerplate": [d.text for d in boilerplate(60, 500, np.random.default_rng(1))],
+    "log": written(schema(LOG), 30, seed=1),
+    "tags": written(schema(NEST), 30),
+    "records": written(schema({"kind": "records", "key": WORD, "value": WORD, "keys": [3, 5], "rows": [8, 12]}), 30),
+    "novel repeats": [d.text for d in novel_repeats(40, 500, np.random.default_rng(1))],
+    "boilerplate": [d.text for d in boilerplate(40, 500, np.random.default_rng(1))],
     "echo": written(
         schema(
             {
@@ -103,26 +102,27 @@ SOURCES = {
                         "kind": "echo",
                         "name": "s",
                         "count": [5, 9],
-                        "gap": [5, 80],
+                        "gap": [5, 60],
                         "filler": {"kind": "sequence", "items": [WORD, {"kind": "literal", "text": " "}]},
                     },
                 ],
             }
         ),
-        40,
+        16,
     ),
 }
+FEW = ExtractOptions(samples=20)
 
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_what_is_written_repeats_itself_as_the_source_does(name):
     """Tolerance: 0.1 for n-gram repetition, compression and copied share, factor 1.5 for the quartiles of distances."""
     texts = SOURCES[name]
-    found = extract_motifs(texts)
+    found = extract_motifs(texts, FEW)
     kept = [texts[number] for evidence in found.evidence for number in evidence.documents]
     assert len(kept) >= 0.9 * len(texts)
     cap = int(np.quantile([len(text) for text in kept], 0.95))
-    source, made = repetition(kept), repetition(written(found.schema, 80, seed=5, most=cap))
+    source, made = repetition(kept), repetition(written(found.schema, 50, seed=5, most=cap))
     assert made.ngram_rate == pytest.approx(source.ngram_rate, abs=0.1)
     assert made.compression == pytest.approx(source.compression, abs=0.1)
     assert made.copied == pytest.approx(source.copied, abs=0.1)
@@ -132,31 +132,33 @@ def test_what_is_written_repeats_itself_as_the_source_does(name):
 
 
 def test_novel_repeats_stay_novel_and_boilerplate_stays_boilerplate():
-    for name, least, most in (("novel repeats", 0.0, 0.1), ("boilerplate", 0.5, 1.0)):
-        found = extract_motifs(SOURCES[name])
-        made = float(shared_segments(written(found.schema, 60, seed=3, most=500)).mean())
-        assert least <= made <= most, name
-    assert [motif.name for motif in extract_motifs(SOURCES["boilerplate"]).schema.motifs] == ["boilerplate"]
+    novel, fixed = (extract_motifs(SOURCES[name], FEW).schema for name in ("novel repeats", "boilerplate"))
+    assert [motif.name for motif in novel.motifs] == ["copies"]
+    assert [motif.name for motif in fixed.motifs] == ["boilerplate"]
+    assert shared_segments(written(novel, 40, seed=3, most=500)).mean() < 0.1
+    assert shared_segments(written(fixed, 40, seed=3, most=500)).mean() > 0.3
+    forgotten = MotifSchema(motifs=(tape_motif(SOURCES["boilerplate"]),))
+    assert shared_segments(written(forgotten, 40, seed=3, most=500)).mean() < 0.1, "the mutation: fresh tokens instead"
 
 
 def test_mutation_a_motif_that_does_not_repeat_like_its_source_is_replaced():
     """With no tolerance at all every template fails its check and the tapes take over."""
-    strict = extract_motifs(SOURCES["log"], ExtractOptions(tolerance=0.0))
+    strict = extract_motifs(SOURCES["log"], ExtractOptions(tolerance=0.0, samples=10))
     assert {motif.name for motif in strict.schema.motifs} <= {"copies", "boilerplate"}
     other = repetition(written(schema(WORD), 40))
     assert other.copied == 0, "and documents of words alone would have failed the statistics above"
 
 
 def test_mixed_documents_are_weighted_by_how_many_each_motif_stands_for():
-    found = extract_motifs([*SOURCES["log"][:30], *SOURCES["novel repeats"][:10], *prose(20)])
+    found = extract_motifs([*SOURCES["log"][:20], *SOURCES["novel repeats"][:10], *prose(20)])
     weights = {motif.name: motif.weight for motif in found.schema.motifs}
-    assert weights["template-0"] == 30
+    assert weights["template-0"] == 20
     assert weights["copies"] == pytest.approx(10, abs=1)
-    assert found.structured <= 40
+    assert found.structured <= 31
 
 
 def test_extraction_is_deterministic_and_survives_json():
-    one, again = extract_motifs(SOURCES["log"]), extract_motifs(SOURCES["log"])
+    one, again = extract_motifs(SOURCES["log"], FEW), extract_motifs(SOURCES["log"], FEW)
     assert one.schema == again.schema
     assert read_schema(json.dumps(schema_json(one.schema))) == one.schema
 
@@ -166,12 +168,14 @@ def test_words_in_sentences_alone_have_no_structure_however_long():
 
 
 def test_tapes_keep_every_distance_and_length():
-    texts = SOURCES["echo"]
-    motif = tape_motif(texts)
-    made = repetition(written(MotifSchema(motifs=(motif,)), 80, seed=2, most=4000))
-    source = repetition(texts)
-    assert np.allclose(np.log(made.quantiles(made.distances) / source.quantiles(source.distances)), 0, atol=0.2)
-    assert np.allclose(np.log(made.quantiles(made.lengths) / source.quantiles(source.lengths)), 0, atol=0.2)
+    for number, text in enumerate(SOURCES["echo"][:8]):
+        (made,) = written(MotifSchema(motifs=(tape_motif([text]),)), 1, seed=number, most=4000)
+        assert len(made) == len(text)
+        place = 0
+        for factor in factorise(text):
+            place += factor.fresh + factor.length
+            for back in range(place - factor.length, place):
+                assert made[back] == made[back - factor.distance]
 
 
 def test_excess_is_beyond_the_vocabulary():

@@ -1,6 +1,6 @@
 import pytest
 
-from imprint.corpus.augmentation.lines import line_templates, merge
+from imprint.corpus.augmentation.lines import line_templates, merge, slot_values
 from imprint.corpus.augmentation.nesting import NOTATIONS, read_tree
 from imprint.corpus.augmentation.parts import Choice, Constant, Repeat, Reuse, Slot
 from imprint.corpus.augmentation.placeholders import escaped, places
@@ -32,6 +32,28 @@ def test_merge_keeps_what_both_have():
     assert merge(["a", "=", "1"], ["a", "=", "2"]) == ("a", "=", None)
     assert merge(["a", "=", None], ["a", "=", "2"]) == ("a", "=", None)
     assert merge(["a", "b", "c", "d"], ["a", "c", "d"]) == ("a", None, "c", "d")
+
+
+@pytest.mark.parametrize(
+    ("tokens", "line", "values"),
+    [
+        (["a", None, "b"], "axxb", ("xx",)),
+        (["a", None, "b"], "ab", ("",)),
+        (["a", None, "a"], "a", None),
+        ([None, "=", None], "x=y=z", ("x", "y=z")),
+        ([None, " ", None, "."], "a b. c.", ("a", "b. c")),
+        (["a"], "a", ()),
+        (["a"], "b", None),
+        (["x", None], "y", None),
+    ],
+)
+def test_values_of_slots(tokens, line, values):
+    assert slot_values(tokens, line) == values
+
+
+def test_many_slots_take_no_time():
+    """A regular expression would try every division of the line among the slots."""
+    assert slot_values([None, " "] * 60 + ["end"], "x " * 4000 + "eend") is None
 
 
 def test_templates_are_shared_by_their_skeleton():

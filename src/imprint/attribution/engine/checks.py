@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from jaxtyping import Float, Int
 from scipy.stats import spearmanr
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from imprint.attribution.engine.ekfac import BlockFactors, EkfacOptions, eigenvalue_halves, precondition, split_half
@@ -38,17 +38,20 @@ def run_checks(
     seed: int,
     factors: Sequence[BlockFactors] | None = None,
     fast: PreTrainedModel | None = None,
+    dtype: torch.dtype = torch.float64,
 ) -> dict[str, float]:
-    """All checks by name, as relative errors (0 is perfect) or, for `split_half`, the lowest Spearman over queries.
+    """All checks by name, as relative errors (0 is perfect), `split_half` as the lowest Spearman over at most 8 queries.
 
     `gradients` are those of the queries that the scores will use, in the model's own precision, stacked a block at a
-    time. `fast` is the model in the precision of the passes.
+    time. `fast` is the model in the precision of the passes, `dtype` the precision that is checked in.
 
     Raises:
         SelfCheckFailed: a gradient disagrees with autograd or finite differences, a training step does not move a query
             as its scores say, or the model's precision is too low for a query's gradient.
     """
-    double = copy.deepcopy(model).double().requires_grad_(True)
+    tokens, lengths = tokens.to(model.device), lengths.to(model.device)
+    double = copy.deepcopy(model)
+    nn.Module.to(double, dtype).requires_grad_(True)
     twin = subspace.on(double)
     exact = [query_gradient(double, twin, query) for query in queries]
     same = {"gradient_vs_autograd": _row_gradient_error(double, twin, tokens[:2], lengths[:2])}
@@ -56,7 +59,7 @@ def run_checks(
     moved = {"training_step": _training_step_error(double, twin, queries[0], exact[0], tokens[few], lengths[few])}
     used = {}
     for number, (query, gradient) in enumerate(zip(queries, exact, strict=True)):
-        mine = [stack[number].double() for stack in gradients]
+        mine = [stack[number].to(dtype) for stack in gradients]
         reference = _through_parameters(double, twin, query.measure(double))
         same[f"query_vs_autograd/{query.name}"] = _worst_block(gradient, reference)
         moved[f"finite_difference/{query.name}"] = _difference_error(double, twin, query, gradient, seed=seed)
@@ -135,7 +138,7 @@ def _difference_error(
     """
     generator = torch.Generator().manual_seed(seed)
     norm = _norm(gradient)
-    noise = [torch.randn(piece.shape, generator=generator, dtype=piece.dtype) for piece in gradient]
+    noise = [torch.randn(piece.shape, generator=generator, dtype=piece.dtype).to(piece.device) for piece in gradient]
     direction = [g / norm + r / r.norm() for g, r in zip(gradient, noise, strict=True)]
     predicted = sum(float((g * d).sum()) for g, d in zip(gradient, direction, strict=True))
     return _slope_error(model, subspace, query, direction, predicted) / norm
@@ -203,7 +206,9 @@ def _split_half(
     seed: int,
 ) -> float:
     """Lowest Spearman over queries between scores with factors from the two halves of the fitting rows."""
-    few = slice(0, max(8, min(256, _SPLIT_TOKENS // tokens.shape[1])))
+    few = torch.linspace(
+        0, len(tokens) - 1, min(len(tokens), max(8, min(256, _SPLIT_TOKENS // tokens.shape[1])))
+    ).long()
     gradients = [stack[:_SPLIT_QUERIES] for stack in gradients]
     halves = None
     if options.stability == "eigenvalues" and factors is not None:
@@ -236,5 +241,5 @@ def _require(results: dict[str, float], *, limit: float) -> None:
         if not error <= limit:
             raise SelfCheckFailed(
                 f"attribution self-check '{name}' has relative error {error:.2e} (limit {limit:g}); the scores would be"
-                " wrong, so none were written"
+                " wrong, so none were written: look for hooks on the model, a query that is not smooth, or too low a precision"
             )

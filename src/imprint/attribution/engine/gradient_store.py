@@ -21,8 +21,9 @@ from transformers import PreTrainedModel
 from imprint.attribution.engine.contractions import outer
 from imprint.attribution.engine.ekfac import BlockFactors
 from imprint.attribution.engine.moments import Sides
+from imprint.attribution.engine.shards import claim
 from imprint.attribution.engine.subspace import Subspace
-from imprint.errors import ConfigError, CorpusError, ImprintError
+from imprint.errors import ConfigError, CorpusError, ImprintError, SelfCheckFailed
 from imprint.models import evaluating, loss_gradients
 from imprint.runs import atomic_file, read_json, write_json
 from imprint.types import Advance, no_progress
@@ -71,7 +72,10 @@ class Whitening:
 
 @final
 class GradientStore:
-    """Whitened gradients of many rows on disk; scores are positive where training on the row raises the query."""
+    """Whitened gradients of many rows on disk; scores are positive where training on the row raises the query.
+
+    Trust: as good as the factors and the checkpoint that it was built with; int8 costs nothing measurable (Spearman 1.0).
+    """
 
     def __init__(self, folder: Path, rows: int, sizes: Sequence[int]) -> None:
         """Use `GradientStore.build` or `GradientStore.open`."""
@@ -93,7 +97,8 @@ class GradientStore:
 
         Size: one byte a parameter and row, plus 1/16 for the coarse file.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        words = [(block.input_key, block.output_key) for block in subspace.blocks]
+        claim(folder, "another gradient store", words, [tokens, lengths, *model.state_dict().values()])
         whitening = Whitening.of(factors)
         store = GradientStore(folder, len(tokens), whitening.sizes)
         start = store._begin(whitening)
@@ -225,7 +230,10 @@ def _whitened(subspace: Subspace, sides: Sides, whitening: Whitening) -> Float[T
     for number, block in enumerate(subspace.blocks):
         columns = subspace.block_shape(block)[1]
         pieces.append(whitening(number, outer(sides.inputs(block), sides.deltas(block), columns)))
-    return torch.cat(pieces, dim=1).float().cpu()
+    whole = torch.cat(pieces, dim=1).float().cpu()
+    if not bool(whole.isfinite().all()):
+        raise SelfCheckFailed("a training row has a gradient that is not finite; look for a diverged checkpoint")
+    return whole
 
 
 def _encode(whole: Float[Tensor, "row coordinate"], edges: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:

@@ -13,16 +13,19 @@ from imprint.attribution.engine.checks import run_checks, to_check
 from imprint.attribution.engine.ekfac import LEAST_ROWS, BlockFactors, EkfacOptions, at_precision, fit_factors
 from imprint.attribution.engine.factor_file import kept_factors
 from imprint.attribution.engine.memory import plan_memory
+from imprint.attribution.engine.pruning import without_idle_outputs
 from imprint.attribution.engine.queries import Query, query_gradients
 from imprint.attribution.engine.scores import Scores
 from imprint.attribution.engine.scoring import Pass
-from imprint.attribution.engine.shards import Shards
+from imprint.attribution.engine.shards import Shards, claim
 from imprint.attribution.engine.subspace import Subspace
 from imprint.errors import ConfigError, SelfCheckFailed
 from imprint.models import evaluating
 from imprint.types import Advance, no_progress
 
 _QUERY_BATCH = 4
+_CHECK_BYTES = 32
+"""A parameter in double precision, with its gradient and copies: what the self-checks hold where there is room."""
 PLAIN = "dot"
 """Name suffix of the same query without curvature (the identity in place of the inverse Fisher)."""
 
@@ -61,8 +64,8 @@ def influence(
     """
     if len(tokens) < LEAST_ROWS:
         raise ConfigError(f"influence needs at least {LEAST_ROWS} rows to fit its factors twice, not {len(tokens)}")
-    if not queries:
-        raise ConfigError("no query was given, so there is nothing to attribute; give at least one")
+    _check_queries(queries)
+    _check_rows(model, tokens, lengths)
     together = len(queries)
     if memory is not None:
         seq = tokens.shape[1] - 1
@@ -75,15 +78,24 @@ def influence(
         fast = at_precision(model, options)
         there = subspace.on(fast)
         sample = to_check(queries)
+        roomy = memory is None or _CHECK_BYTES * sum(p.numel() for p in model.parameters()) <= memory
+        wide = torch.float64 if roomy else torch.float32
         gradients = query_gradients(model, subspace, sample, batch=_QUERY_BATCH)
 
         def fit() -> tuple[list[BlockFactors], dict[str, float]]:
             factors = fit_factors(fast, there, *known, options, seed=seed, advance=advance)
             checks = run_checks(
-                model, subspace, sample, gradients, *known, options, seed=seed, factors=factors, fast=fast
+                model, subspace, sample, gradients, *known, options, seed=seed, factors=factors, fast=fast, dtype=wide
             )
             return factors, checks
 
+        if shards is not None:
+            kind = (by_token, norms, plain, together, seed, subspace.name, [query.name for query in queries])
+            sides = [(block.input_key, block.output_key) for block in subspace.blocks]
+            words = (kind, sides, options.model_dump_json(exclude={"batch", "keep_bytes"}))
+            texts = [query.likelihood_of[0] for query in queries if query.likelihood_of is not None]
+            parts_of = [tokens, lengths, *texts, *gradients, *model.state_dict().values()]
+            claim(shards, "shards of another scoring pass", words, parts_of)
         factors, checks = fit() if shards is None else kept_factors(shards, options, fit)
         gradients.clear()
         parts = list[Pass]()
@@ -91,14 +103,16 @@ def influence(
             asked = queries[start : start + together]
             directions = _directions(model, subspace, factors, asked, fast.dtype, plain=plain)
             folder = shards if shards is None or together >= len(queries) else shards / f"queries_{start:05d}"
+            scored = there
+            if by_token and options.token_energy < 1:
+                scored, directions = without_idle_outputs(there, factors, directions, options.token_energy)
             work = Shards(folder, tokens, lengths, directions)
-            parts.append(
-                work.collect(fast, there, by_token=by_token, norms=norms and start == 0, batch=batch, advance=advance)
-            )
+            with_norms = norms and start == 0
+            parts.append(work.collect(fast, scored, by_token=by_token, norms=with_norms, batch=batch, advance=advance))
     collected = _joined(parts, curved=[min(together, len(queries) - n) for n in range(0, len(queries), together)])
     names = [query.name for query in queries]
     names += [f"{name}/{PLAIN}" for name in names] if plain else []
-    by_row = torch.cat(collected.scores, dim=1).double().sum(-1) if by_token else None
+    by_row = torch.cat(collected.scores, dim=1).sum(-1, dtype=torch.float64) if by_token else None
     by_group = None if by_token else torch.cat(collected.rows, dim=2).numpy()
     rows = by_row.numpy() if by_row is not None else np.asarray(by_group, dtype=np.float64).sum(1)
     scores = Scores(
@@ -155,6 +169,30 @@ def _joined(parts: Sequence[Pass], *, curved: Sequence[int]) -> Pass:
         scores=merge([part.scores for part in parts], axis=1),
         rows=merge([part.rows for part in parts], axis=2),
     )
+
+
+def _check_queries(queries: Sequence[Query]) -> None:
+    if not queries:
+        raise ConfigError("no query was given, so there is nothing to attribute; give at least one")
+    names = [query.name for query in queries]
+    for name in names:
+        if names.count(name) > 1 or name.endswith(f"/{PLAIN}"):
+            raise ConfigError(
+                f"'{name}' cannot name a query here: names must differ, and '/{PLAIN}' at the end is taken"
+            )
+
+
+def _check_rows(model: PreTrainedModel, tokens: Int[Tensor, "row seq_plus_1"], lengths: Int[Tensor, "row"]) -> None:
+    most, vocabulary = tokens.shape[1] - 1, int(model.config.vocab_size)
+    if len(lengths) != len(tokens) or int(lengths.min()) < 0 or int(lengths.max()) > most:
+        raise ConfigError(f"{len(tokens)} rows predict up to {most} tokens each, but the lengths given do not fit them")
+    if int(lengths.sum()) == 0:
+        raise ConfigError("no row has a token to predict, so there is nothing to attribute to; give longer rows")
+    if int(tokens.min()) < 0 or int(tokens.max()) >= vocabulary:
+        raise ConfigError(
+            f"the rows hold token id {int(tokens.max())} but the model has a vocabulary of {vocabulary}; use the model's own"
+            " tokenizer"
+        )
 
 
 def _fit_rows(rows: int, most: int, seed: int) -> Int[Tensor, "fitted"]:

@@ -39,10 +39,11 @@ class Sides:
             self._cut[key] = whole if self.real is None else whole * self.real[..., None]
         return self._cut[key]
 
-    def source(self, block: Block) -> tuple[int, str]:
+    def source(self, block: Block) -> tuple[object, ...]:
         """Equal for blocks of different modules that read one and the same tensor (q, k, v; gate and up)."""
         module, rest = block.input_key.split("/", 1)
-        return self._gradients.inputs[module].data_ptr(), rest
+        read = self._gradients.inputs[module]
+        return read.data_ptr(), tuple(read.shape), read.stride(), rest
 
 
 @dataclass(slots=True)
@@ -64,7 +65,7 @@ class Moments:
         """Add a batch."""
         sides = Sides(gradients, lengths)
         if not self.canonical:
-            first: dict[tuple[int, str], str] = {}
+            first: dict[tuple[object, ...], str] = {}
             for block in self.subspace.blocks:
                 self.canonical[block.input_key] = first.setdefault(sides.source(block), block.input_key)
         tokens, seen = int(lengths.sum()), set[str]()

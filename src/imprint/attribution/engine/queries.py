@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -11,7 +12,7 @@ from transformers import PreTrainedModel
 from imprint.attribution.engine.subspace import Subspace, row_gradients
 from imprint.capabilities import RepeatProbe
 from imprint.errors import ComponentNotFound, ConfigError, SelfCheckFailed
-from imprint.models import Anatomy, Component, OutputGradients, captured, eager_attention, log_probs_of
+from imprint.models import Anatomy, Component, OutputGradients, captured, eager_attention, evaluating, log_probs_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,7 +20,7 @@ class Query:
     """A named scalar f(model), in nats or attention mass; higher means more of the mechanism."""
 
     name: str
-    measure: Callable[[PreTrainedModel], Float[Tensor, ""]]
+    measure: Callable[[PreTrainedModel], Any]
     """Runs the model exactly once and returns a differentiable scalar."""
     likelihood_of: tuple[Int[Tensor, "seq_plus_1"], int] | None = None
     """The row (tokens, number of predicted ones) whose log-likelihood it is, if that is all: such queries go in batches."""
@@ -61,6 +62,9 @@ def margin_query(
         raise ConfigError(
             f"query '{name}' needs wrong tokens to compare with and a position inside its {len(tokens)} tokens"
         )
+
+    if min(right, *wrong) < 0:
+        raise ConfigError(f"query '{name}' names token {min(right, *wrong)}; give token ids from 0 up")
 
     def measure(model: PreTrainedModel) -> Float[Tensor, ""]:
         logits = model(tokens[None].to(model.device), use_cache=False).logits[0, position]
@@ -119,10 +123,15 @@ def query_gradient(model: PreTrainedModel, subspace: Subspace, query: Query) -> 
     """The gradient of the query with respect to the subspace, one matrix per block.
 
     Raises:
+        ConfigError: the query gives anything but one number as a tensor.
         SelfCheckFailed: the gradient is not finite, or zero on the whole subspace.
     """
-    with captured(subspace.modules) as capture:
+    with evaluating(model), captured(subspace.modules) as capture:
         value = query.measure(model)
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            raise ConfigError(
+                f"query '{query.name}' must give one differentiable number; let it return a tensor of one element"
+            )
         if not value.requires_grad:
             raise SelfCheckFailed(f"query '{query.name}' does not depend on {subspace.name}; choose a query that does")
         deltas = capture.output_gradients(value)

@@ -31,8 +31,9 @@ def refine(
     """Solutions of (G_b + damping) v = q for every block b and query, begun and preconditioned with EK-FAC.
 
     G_b = mean over rows of the block's own Gauss-Newton matrix, sum_t J_t^T (diag p - p p^T) J_t, exactly; the damping is
-    the relative one of the factors. Blocks stay independent. Cost: about five forwards over `tokens` an iteration, query
-    and block, so it is for small subspaces or few queries. `advance` counts iterations times blocks.
+    the relative and absolute one of the factors, whose floor plays no part. Blocks stay independent. Cost: about five
+    forwards over `tokens` an iteration, query and block, so it is for small subspaces or few queries. `advance` counts
+    iterations times blocks.
     Source: conjugate gradients with a Kronecker preconditioner (ASTRA has the same aim with stochastic steps).
     Trust: exact in the limit for the Gauss-Newton matrix of these rows; that retraining agrees better is not implied.
 
@@ -89,7 +90,8 @@ class _Product:
         lengths: Int[Tensor, "row"],
         batch: int,
     ) -> None:
-        self.model, self.block, self.tokens, self.lengths, self.batch = model, block, tokens, lengths, batch
+        self.model, self.block, self.batch = model, block, batch
+        self.tokens, self.lengths = tokens.to(model.device), lengths.to(model.device)
         self.modules = {name: subspace.modules[name] for name, _ in block.outputs}
         self.columns = subspace.block_shape(block)[1]
 
@@ -111,9 +113,8 @@ class _Product:
                 dummy = torch.zeros_like(logits, requires_grad=True)
                 outputs = [capture.outputs[name] for name in self.modules]
                 pulled = torch.autograd.grad(logits, outputs, dummy, create_graph=True)
-                inner = sum(
-                    ((p * tangent[name]).sum() for name, p in zip(self.modules, pulled, strict=True)), torch.zeros(())
-                )
+                pulls = [(p * tangent[name]).sum() for name, p in zip(self.modules, pulled, strict=True)]
+                inner = torch.stack(pulls).sum()
                 (pushed,) = torch.autograd.grad(inner, dummy, retain_graph=True)
             real = label_mask(lengths, logits.shape[1])[..., None].to(logits)
             p = logits.detach().softmax(-1)

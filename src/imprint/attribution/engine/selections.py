@@ -27,10 +27,13 @@ def whole_model(
 
     Raises:
         ComponentNotFound: a layer that the model does not have.
-        ConfigError: the embedding is tied to the unembedding, so that half of its gradient has no such factors.
+        ConfigError: no layer is named, or the embedding is tied to the unembedding, so that half of its gradient has no
+            such factors.
     """
     anatomy = Anatomy(model)
-    chosen = range(anatomy.num_layers) if layers is None else sorted(set(layers))
+    chosen = list(range(anatomy.num_layers)) if layers is None else sorted(set(layers))
+    if not chosen:
+        raise ConfigError("no layer was asked for; name at least one, or leave layers out for all")
     names = {module: name for name, module in model.named_modules()}
     modules: dict[str, nn.Module] = {}
     for layer in chosen:
@@ -47,7 +50,8 @@ def whole_model(
             raise ConfigError("the token embedding is tied to the unembedding here, so leave the embedding out")
         name = names[table]
         modules = {name: table, **modules}
-        blocks.insert(0, Block(name=name, outputs=((name, None),), group=name))
+        padding = getattr(table, "padding_idx", None)
+        blocks.insert(0, Block(name=name, outputs=((name, None),), padding=padding, group=name))
     label = "whole model" if layers is None else f"layers {', '.join(map(str, chosen))}"
     return Subspace(name=label, blocks=tuple(blocks), modules=modules)
 
@@ -72,11 +76,16 @@ def head_subspaces(
     parts: HeadParts = "qkvo",
     bias: bool = False,
 ) -> Subspace:
-    """Many heads (by default all) as one subspace: one pass yields a score a row and head, split by group."""
+    """Many heads (by default all) as one subspace: one pass yields a score a row and head, split by group.
+
+    A head named twice counts once. Trust: under grouped-query attention every head of a group is scored with the key and
+    value slices that they share, so each head is right alone but their sum counts those slices several times.
+    """
     anatomy = Anatomy(model)
     if heads is None:
         heads = [f"L{layer}.H{head}" for layer in range(anatomy.num_layers) for head in range(anatomy.num_heads)]
     components = [Component.parse(head) if isinstance(head, str) else head for head in heads]
+    components = list(dict.fromkeys(components))
     if not components:
         raise ConfigError("no head was asked for; name at least one, such as L1.H0")
     blocks = [
@@ -148,6 +157,10 @@ def direction_subspace(
     if directions.shape[0] != anatomy.d_model or not bool(directions.isfinite().all()):
         shape = tuple(directions.shape)
         raise ConfigError(f"directions of shape {shape} were given; give finite columns of length {anatomy.d_model}")
+    if directions.shape[1] > anatomy.d_model:
+        raise ConfigError(
+            f"{directions.shape[1]} directions cannot be independent in {anatomy.d_model} dimensions; give fewer"
+        )
     basis, remainder = torch.linalg.qr(directions.double())
     if bool((remainder.diagonal().abs() < 1e-8 * remainder.abs().max()).any()):
         raise ConfigError("the directions are linearly dependent (or zero); give independent ones")

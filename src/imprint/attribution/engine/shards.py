@@ -1,7 +1,7 @@
 """A pass over the rows in shards: each finished shard is a file, so that a killed run loses at most one."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -30,15 +30,10 @@ class Shards:
         lengths: Int[Tensor, "row"],
         directions: Sequence[Float[Tensor, "query _out _in"]],
     ) -> None:
-        """Begin, or go on with what the folder holds of the very same pass.
-
-        Raises:
-            ConfigError: the folder holds shards of other rows or directions.
-        """
+        """Begin, or go on with what the folder (see `claim`) holds of the very same pass."""
         self.folder, self.tokens, self.lengths, self.directions = folder, tokens, lengths, directions
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
-            _claim(folder, _digest([tokens, lengths, *directions]))
 
     def collect(
         self,
@@ -52,7 +47,7 @@ class Shards:
     ) -> Pass:
         """The whole pass: finished shards are read, the others computed and written."""
         whole = Pass()
-        size = max(batch, SHARD_TOKENS // self.tokens.shape[1] // batch * batch)
+        size = max(1, SHARD_TOKENS // self.tokens.shape[1])
         for number, start in enumerate(range(0, len(self.tokens), size)):
             rows = slice(start, start + size)
             path = None if self.folder is None else self.folder / f"shard_{number:05d}.safetensors"
@@ -88,16 +83,22 @@ def _tensors(found: Pass, *, by_token: bool) -> dict[str, Tensor]:
     return {"scores": scores, "losses": torch.cat(found.losses), "squared_norms": torch.cat(found.squared_norms)}
 
 
-def _claim(folder: Path, digest: str) -> None:
-    path = folder / _RUN_FILE
+def claim(folder: Path, what: str, words: object, tensors: Iterable[Tensor]) -> None:
+    """Make a folder the place of one piece of work, named by all that decides its bytes.
+
+    Raises:
+        ConfigError: the folder holds other work of the kind `what`.
+    """
+    digest, path = _digest(words, tensors), folder / _RUN_FILE
+    folder.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         write_json(path, {"digest": digest})
     elif read_json(path)["digest"] != digest:
-        raise ConfigError(f"'{folder}' holds shards of another scoring pass; give another folder, or remove it")
+        raise ConfigError(f"'{folder}' holds {what}; give another folder, or remove it")
 
 
-def _digest(tensors: Sequence[Tensor]) -> str:
-    total = hashlib.sha256()
+def _digest(words: object, tensors: Iterable[Tensor]) -> str:
+    total = hashlib.sha256(repr(words).encode())
     for tensor in tensors:
         plain = tensor.detach().cpu().contiguous()
         total.update(str((plain.dtype, tuple(plain.shape))).encode())

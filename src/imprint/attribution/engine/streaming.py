@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from imprint.attribution.engine.scoring import score_pass
 from imprint.attribution.engine.subspace import Subspace
-from imprint.errors import ConfigError
+from imprint.errors import ConfigError, SelfCheckFailed
 from imprint.models import evaluating
 from imprint.types import Advance, no_progress
 
@@ -42,10 +42,12 @@ def stream_top(
 ) -> Extremes:
     """Score a stream of (tokens, lengths) along preconditioned directions and keep its extremes.
 
-    Positive = training on the row raises the query. Memory does not grow with the stream.
+    Positive = training on the row raises the query. Memory does not grow with the stream. Trust: extremes are where a
+    first-order score is least reliable; look at the rows.
 
     Raises:
         ConfigError: k is not positive, or the stream has fewer than k rows.
+        SelfCheckFailed: a score is not finite.
     """
     if k < 1:
         raise ConfigError(f"the top {k} rows were asked for; ask for one at least")
@@ -56,7 +58,11 @@ def stream_top(
             passed = score_pass(
                 model, subspace, directions, tokens, lengths, by_token=False, norms=False, batch=batch, advance=advance
             )
-            scores = torch.cat(passed.rows, dim=2).sum(1)
+            scores = torch.cat(passed.rows, dim=2).sum(1) if passed.rows else torch.zeros(len(directions[0]), 0)
+            if not bool(scores.isfinite().all()):
+                raise SelfCheckFailed(
+                    f"a score of rows {seen} to {seen + len(tokens)} is not finite; raise the damping"
+                )
             rows = torch.arange(seen, seen + len(tokens))
             high.add(scores, rows)
             low.add(-scores, rows)

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float, Int, Shaped
@@ -15,7 +16,7 @@ from imprint.attribution.engine.contractions import outer
 from imprint.models import OutputGradients, loss_gradients
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, weakref_slot=True)
 class Block:
     """Rows of one or more modules that read the same input: one matrix [out, in] with its own Kronecker factors.
 
@@ -30,19 +31,20 @@ class Block:
     """Input features kept; None keeps all."""
     bias: bool = False
     directions: Float[Tensor, "out direction"] | None = None
+    padding: int | None = None
+    """Of an embedding, the token whose row is never trained (`padding_idx`)."""
     group: str = ""
     """What scores can be split by: a head, a module, a layer."""
 
     @property
     def input_key(self) -> str:
         """Equal for blocks that read the same features of the same module, so that their factor is computed once."""
-        return f"{self.outputs[0][0]}/{_digest(self.input_features)}/{self.bias}"
+        return _keys(self)[0]
 
     @property
     def output_key(self) -> str:
         """Equal for blocks that write the same features of the same modules."""
-        parts = [f"{name}/{_digest(kept)}" for name, kept in self.outputs]
-        return "+".join([*parts, _digest(self.directions)])
+        return _keys(self)[1]
 
     def inputs(self, gradients: OutputGradients) -> Shaped[Tensor, "row seq *_in"]:
         """The block's input activations, with a one appended where it has a bias; of an embedding, the token ids."""
@@ -56,7 +58,21 @@ class Block:
             gradients.deltas[name] if kept is None else gradients.deltas[name][..., kept] for name, kept in self.outputs
         ]
         whole = parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
+        if self.padding is not None:
+            whole = whole * (gradients.inputs[self.outputs[0][0]] != self.padding)[..., None]
         return whole if self.directions is None else whole @ self.directions.to(whole)
+
+
+_KEYS: WeakKeyDictionary[Block, tuple[str, str]] = WeakKeyDictionary()
+
+
+def _keys(block: Block) -> tuple[str, str]:
+    """Names of what a block reads and of what it writes, from the content of its features; computed once a block."""
+    if block not in _KEYS:
+        reads = f"{block.outputs[0][0]}/{_digest(block.input_features)}/{block.bias}"
+        parts = [f"{name}/{_digest(kept)}" for name, kept in block.outputs]
+        _KEYS[block] = reads, "+".join([*parts, _digest(block.directions)])
+    return _KEYS[block]
 
 
 def _digest(values: Tensor | None) -> str:

@@ -50,18 +50,13 @@ def transplanted(documents: Sequence[Document], sources: Sequence[Document], see
     ]
 
 
-def shuffled(documents: Sequence[Document], seed: int, *, segment: int = 1) -> list[Document]:
-    """Each document's segments of `segment` lexical tokens in random order.
+def shuffled(documents: Sequence[Document], seed: int) -> list[Document]:
+    """Each document's words in random order among the places of words, its punctuation among those of punctuation.
 
-    Kept: length, every token and how often it occurs, what stands within a segment. Broken: order beyond a segment, and
-    with it copies, templates and nesting.
-
-    Raises:
-        ConfigError: `segment` below 1.
+    Kept: length, every lexical token and how often it occurs, white space, which places hold words. Broken: which token
+    follows which, and with it copies of several tokens, templates and nesting; one long token that recurs still does.
     """
-    if segment < 1:
-        raise ConfigError(f"a segment has at least one token, not {segment}.")
-    return [_with_text(one, _shuffled(one, derive(seed, "shuffled", one.id), segment), "shuffled") for one in documents]
+    return [_with_text(one, _shuffled(one, derive(seed, "shuffled", one.id)), "shuffled") for one in documents]
 
 
 def renamed_rows(
@@ -124,11 +119,16 @@ def _transplanted(document: Document, sources: Sequence[Document], seed: int) ->
     return written
 
 
-def _shuffled(document: Document, seed: int, segment: int) -> str:
-    tokens = LEXEME.findall(document.text)
-    segments = ["".join(tokens[first : first + segment]) for first in range(0, len(tokens), segment)]
-    Random(seed).shuffle(segments)
-    return "".join(segments)
+def _shuffled(document: Document, seed: int) -> str:
+    tokens, rng = LEXEME.findall(document.text), Random(seed)
+    order = {
+        True: [token for token in tokens if _is_word(token)],
+        False: [token for token in tokens if _is_mark(token)],
+    }
+    for some in order.values():
+        rng.shuffle(some)
+    drawn = {kind: iter(some) for kind, some in order.items()}
+    return "".join(token if token.isspace() else next(drawn[_is_word(token)]) for token in tokens)
 
 
 def _with_text(document: Document, text: str, control: str) -> Document:
@@ -137,3 +137,7 @@ def _with_text(document: Document, text: str, control: str) -> Document:
 
 def _is_word(token: str) -> bool:
     return token[0].isalnum() or token[0] == "_"
+
+
+def _is_mark(token: str) -> bool:
+    return not _is_word(token) and not token.isspace()

@@ -18,6 +18,7 @@ from imprint.errors import ConfigError, ImprintError
 URL, MODEL, KEY = "IMPRINT_LLM_URL", "IMPRINT_LLM_MODEL", "IMPRINT_LLM_KEY"
 _RETRIED = {408, 409, 425, 429}
 _MOST_BYTES = 4_000_000
+_LEAST_KEY = 8
 _log = logging.getLogger(__name__)
 
 Message = dict[str, str]
@@ -120,7 +121,9 @@ class Session:
         while self.requests < self.limits.requests and self._left() > 0:
             self.requests += 1
             try:
-                return _content(self._post(messages))
+                return self._without_key(_content(self._post(messages)))
+            except _Refused as refusal:
+                raise EndpointError(f"the model refused: {self.endpoint.hide(str(refusal))}") from None
             except _Transient as failure:
                 reason = self.endpoint.hide(failure.reason)
                 pause = wait if failure.retry_after is None else failure.retry_after
@@ -133,6 +136,10 @@ class Session:
             f"{self.endpoint.completions} gave no usable answer in {self.requests} requests (budget: "
             f"{self.limits.requests} requests, {self.limits.budget_seconds:g} s): {reason}; try again later."
         )
+
+    def _without_key(self, text: str) -> str:
+        """The reply is kept on disk: a server that echoes the key must not put it there."""
+        return text.replace(self.endpoint.key, "***") if len(self.endpoint.key) >= _LEAST_KEY else text
 
     def _left(self) -> float:
         return self.limits.budget_seconds - (self.clock() - (self._began or 0.0))
@@ -179,6 +186,10 @@ class _Transient(Exception):
         self.reason, self.retry_after = reason, after
 
 
+class _Refused(Exception):
+    """The model will not answer this; asking again would not help."""
+
+
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
     """A redirect would carry the key to another address."""
 
@@ -206,8 +217,7 @@ def _decoded(body: bytes) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        start = body[:80].decode("utf-8", "replace")
-        raise _Transient(f"the answer is not JSON: {start}") from None
+        raise _Transient(f"the answer is not JSON: {body.decode('utf-8', 'replace')}") from None
 
 
 def _content(answer: Any) -> str:
@@ -219,7 +229,7 @@ def _content(answer: Any) -> str:
     except (KeyError, IndexError, TypeError, AttributeError):
         raise _Transient("the answer has no choice with a message") from None
     if refusal or choice.get("finish_reason") == "content_filter":
-        raise EndpointError(f"the model refused: {' '.join(str(refusal or 'content filter').split())[:200]}")
+        raise _Refused(str(refusal or "content filter"))
     if isinstance(text, list):
         text = "".join(str(part.get("text", "")) for part in text if isinstance(part, dict))
     if not isinstance(text, str) or not text.strip():

@@ -93,7 +93,7 @@ def extract_motifs(texts: Sequence[str], options: ExtractOptions = ExtractOption
             _log.info("motif %s repeats itself unlike its source (%.2f): tapes", motif.name, evidence.difference)
     covered = {number for _, evidence in kept for number in evidence.documents}
     rest = [number for number, text in enumerate(texts) if number not in covered and _repeats_itself(text, options)]
-    kept += [_evidence(motif, texts, members, options) for motif, members in _tapes(texts, rest, options)]
+    kept += _tapes(texts, rest, options)
     return Extraction(
         schema=MotifSchema(motifs=tuple(motif for motif, _ in kept)),
         evidence=tuple(evidence for _, evidence in kept),
@@ -118,17 +118,21 @@ def _candidates(texts: Sequence[str], options: ExtractOptions) -> list[tuple[Mot
     return [*nested, *((motif, [rest[place] for place in members]) for motif, members in lined)]
 
 
-def _tapes(texts: Sequence[str], rest: Sequence[int], options: ExtractOptions) -> list[tuple[Motif, list[int]]]:
-    """What no template covers: documents made of common segments, and documents that repeat segments of their own."""
-    shared = dict(zip(rest, shared_segments([texts[number] for number in rest]), strict=True))
-    common = [number for number in rest if shared[number] >= MOSTLY_SHARED]
-    own = [number for number in rest if shared[number] < MOSTLY_SHARED]
-    named = (("boilerplate", common, True), ("copies", own, False))
-    return [
-        (tape_motif([texts[number] for number in members], name=name, keep_segments=keep), members)
-        for name, members, keep in named
-        if len(members) >= options.least_documents
-    ]
+def _tapes(texts: Sequence[str], rest: Sequence[int], options: ExtractOptions) -> list[tuple[Motif, Evidence]]:
+    """What no template covers: documents made of common segments, and documents that repeat segments of their own.
+
+    Common segments are kept only where they do not add repetition of their own.
+    """
+    shared = shared_segments([texts[number] for number in rest])
+    common = [number for number, share in zip(rest, shared, strict=True) if share >= MOSTLY_SHARED]
+    kept: list[tuple[Motif, Evidence]] = []
+    if len(common) >= options.least_documents:
+        segments = tape_motif([texts[number] for number in common], name="boilerplate", keep_segments=True)
+        kept = [one for one in [_evidence(segments, texts, common, options)] if one[1].difference <= options.tolerance]
+    own = [number for number in rest if not kept or number not in common]
+    if len(own) >= options.least_documents:
+        kept.append(_evidence(tape_motif([texts[number] for number in own]), texts, own, options))
+    return kept
 
 
 def _evidence(

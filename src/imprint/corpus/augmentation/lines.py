@@ -1,6 +1,5 @@
 """Templates of one document: lines that agree in most of their tokens, as constant tokens and slots."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -69,14 +68,42 @@ def merge(template: Sequence[Token], tokens: Sequence[str]) -> tuple[Token, ...]
     )
 
 
-def line_pattern(tokens: Sequence[Token]) -> re.Pattern[str]:
-    """A pattern that matches the lines of a template, with one group for each slot."""
-    return re.compile("".join("(.*?)" if token is None else re.escape(token) for token in tokens))
+def slot_values(tokens: Sequence[Token], line: str) -> tuple[str, ...] | None:
+    """What the slots of a template hold in a line, each as short as possible; None if the line is not of the template.
+
+    As for file name wildcards, taking every constant at its first place finds a match if there is one, in linear time.
+    """
+    constants = _between_slots(tokens)
+    if len(constants) == 1:
+        return () if line == constants[0] else None
+    first, *middle, last = constants
+    if not line.startswith(first) or not line.endswith(last):
+        return None
+    place, values = len(first), []
+    for constant in middle:
+        found = line.find(constant, place)
+        if found < 0:
+            return None
+        values.append(line[place:found])
+        place = found + len(constant)
+    end = len(line) - len(last)
+    return (*values, line[place:end]) if end >= place else None
+
+
+def _between_slots(tokens: Sequence[Token]) -> list[str]:
+    """The constant text before the first slot, between slots, and after the last."""
+    constants = [""]
+    for token in tokens:
+        if token is None:
+            constants.append("")
+        else:
+            constants[-1] += token
+    return constants
 
 
 def _matched(template: tuple[Token, ...], lines: Sequence[str]) -> LineTemplate:
-    matches = (line_pattern(template).fullmatch(line) for line in lines)
-    return LineTemplate(tokens=template, values=tuple(match.groups() for match in matches if match))
+    values = [found for line in lines if (found := slot_values(template, line)) is not None]
+    return LineTemplate(tokens=template, values=tuple(values))
 
 
 def _solid(tokens: Sequence[Token]) -> int:

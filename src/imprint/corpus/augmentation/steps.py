@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from pydantic import Field
 
 from imprint.corpus.augmentation.ask import ask_motifs
@@ -110,7 +111,8 @@ class SyntheticRows(Step):
     context: int = Field(ge=8)
     """Rows have context + 1 ids, as in a planted world."""
     vocabulary: int = Field(ge=2)
-    first_id: int = Field(default=0, ge=0)
+    bos: bool = False
+    """Begin each row with id 0 and shift the others up by one, as in a planted world."""
     seed: int = 0
 
     def execute(self, folder: Path, context: Context) -> None:
@@ -119,10 +121,11 @@ class SyntheticRows(Step):
             load_motifs(context.get(self.motifs)),
             self.rows,
             self.seed,
-            length=self.context + 1,
+            length=self.context + 1 - int(self.bos),
             vocabulary=self.vocabulary,
-            first_id=self.first_id,
+            first_id=int(self.bos),
         )
+        tokens = np.pad(tokens, ((0, 0), (int(self.bos), 0)))
         packed_world(tokens, names).save(folder)
 
 

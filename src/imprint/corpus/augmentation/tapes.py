@@ -22,6 +22,9 @@ def tape_motif(texts: Sequence[str], *, name: str = "copies", keep_segments: boo
     Fresh text has the texts' tokens (or characters) in random order; with `keep_segments` it is their own fresh runs,
     so that what they share stays shared.
 
+    Trust: distances are those of the tapes, so a few texts give a few distances, and copying at few distances can be
+    learned by position (METHODS P2); extract from hundreds of texts, or look at `Repetition.distances`.
+
     Raises:
         ConfigError: no text can be followed.
     """
