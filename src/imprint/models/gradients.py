@@ -96,8 +96,8 @@ def loss_gradients(
 ) -> tuple[OutputGradients, Float[Tensor, "row seq"]]:
     """Gradients of each row's *summed* next-token loss at the modules' outputs, and the losses of its tokens, in nats.
 
-    Padding contributes nothing to either, and dropout is off. Logits are formed for real tokens only and a chunk at a time, where the model
-    ends in a plain linear map (`plain_head`).
+    Padding contributes nothing to either, and dropout is off. Logits are formed for real tokens only and a chunk at a time,
+    where the model ends in a plain linear map (`plain_head`).
 
     With `draws`, uniform in [0, 1), the labels are drawn from the model itself (true Fisher); otherwise they are the
     data's.
