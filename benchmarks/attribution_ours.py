@@ -95,7 +95,7 @@ def time_inside(stages: Stages) -> list[BlockFactors]:
 def stored_bytes(factors: list[BlockFactors], scratch: Path) -> int:
     """Size of the factors' file."""
     path = scratch / "factors.safetensors"
-    save_factors(factors, path)
+    save_factors(factors, path, half=True)
     return path.stat().st_size
 
 

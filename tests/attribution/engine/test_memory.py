@@ -24,7 +24,7 @@ def test_words_that_are_no_size(text):
 
 def plan(budget, **more):
     model = tiny()
-    settings = {"seq": 10, "queries": 5, "options": OPTIONS, **more}
+    settings = {"seq": 10, "queries": 5, "fit_rows": 9, "options": OPTIONS, **more}
     return plan_memory(budget, model, whole_model(model), **settings)
 
 
@@ -32,7 +32,7 @@ def test_more_memory_means_larger_batches_and_more_queries():
     small, large = plan(130 << 20), plan(1 << 30)
     assert 1 <= small.batch <= large.batch == 64
     assert 1 <= small.queries <= large.queries == 5
-    assert large.keep_bytes > small.keep_bytes >= 0
+    assert plan(1 << 30, fit_rows=10**6).keep_bytes == 0 < plan(1 << 30, fit_rows=100).keep_bytes
 
 
 def test_a_budget_too_small_for_one_row_says_how_much_would_do():

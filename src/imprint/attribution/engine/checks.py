@@ -21,7 +21,7 @@ _STEPS = (1e-4, 1e-5, 1e-3, 1e-2)
 _ENOUGH = 1e-4
 """Relative error at which no other step length is tried."""
 _STEP_TOKENS = 256
-_SPLIT_TOKENS, _SPLIT_QUERIES = 8192, 8
+_SPLIT_TOKENS, _SPLIT_QUERIES = 4096, 8
 Matrices = Sequence[Float[Tensor, "_out _in"]]
 Stacks = Sequence[Float[Tensor, "query _out _in"]]
 

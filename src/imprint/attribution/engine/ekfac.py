@@ -71,13 +71,20 @@ class BlockFactors:
         shifted = self.eigenvalues + self.damping_relative * self.eigenvalues.mean() + self.damping_absolute
         return shifted.clamp(min=self.damping_floor)
 
-    def precondition(self, gradient: Float[Tensor, "*query out in"]) -> Float[Tensor, "*query out in"]:
-        """The damped inverse Fisher times gradients of the block's matrix."""
+    def precondition(
+        self, gradient: Float[Tensor, "*query out in"], *, back_in: torch.dtype | None = None
+    ) -> Float[Tensor, "*query out in"]:
+        """The damped inverse Fisher times gradients of the block's matrix.
+
+        After the division, which amplifies rounding, the way back may be in a narrower type, that of the result.
+        """
         gradient = gradient.to(self.output_basis)
         rotated = self.output_basis.T @ gradient
+        dtype = gradient.dtype if back_in is None else back_in
         if self.input_basis is None:
-            return self.output_basis @ (rotated / self.damped())
-        return self.output_basis @ (rotated @ self.input_basis / self.damped()) @ self.input_basis.T
+            return self.output_basis.to(dtype) @ (rotated / self.damped()).to(dtype)
+        solved = (rotated @ self.input_basis / self.damped()).to(dtype)
+        return self.output_basis.to(dtype) @ solved @ self.input_basis.T.to(dtype)
 
 
 def fit_factors(

@@ -69,7 +69,9 @@ def influence(
     together = len(queries)
     if memory is not None:
         seq = tokens.shape[1] - 1
-        plan = plan_memory(memory, model, subspace, seq=seq, queries=together, options=options, directions=1 + plain)
+        fit_rows = min(len(tokens), options.max_rows)
+        more = {"seq": seq, "queries": together, "fit_rows": fit_rows, "directions": 1 + plain}
+        plan = plan_memory(memory, model, subspace, options=options, **more)
         batch, together = plan.batch, plan.queries
         options = options.model_copy(update={"batch": plan.fit_batch, "keep_bytes": plan.keep_bytes})
     with evaluating(model):
@@ -145,7 +147,7 @@ def _directions(
     for start in range(0, count, _QUERY_BATCH):
         few = queries[start : start + _QUERY_BATCH]
         for block, stack, raw in zip(factors, directions, query_gradients(model, subspace, few), strict=True):
-            stack[start : start + len(few)] = block.precondition(raw).to(dtype)
+            stack[start : start + len(few)] = block.precondition(raw, back_in=dtype)
             if plain:
                 stack[count + start : count + start + len(few)] = raw.to(dtype)
     return directions

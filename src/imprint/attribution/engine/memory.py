@@ -12,7 +12,7 @@ from imprint.errors import ConfigError
 from imprint.models import Anatomy
 from imprint.models.unembedding import CHUNK_LOGITS
 
-_LARGEST_BATCH, _FEW_ROWS = 64, 4
+_LARGEST_BATCH, _FEW_ROWS, _EASY_ROWS = 64, 4, 8
 _SLACK = 1.3
 """What the allocator holds beyond what is in use (measured on GPT-NeoX 6 x 128: a plan of 230 MB peaks at 291 MB)."""
 _EIGENVALUES, _WIDE_QUERIES = 12, 4
@@ -52,10 +52,13 @@ def plan_memory(
     *,
     seq: int,
     queries: int,
+    fit_rows: int,
     options: EkfacOptions,
     directions: int = 1,
 ) -> MemoryPlan:
-    """A plan for `budget` bytes beyond the model itself; `directions` a query are scored along (2 with the plain one).
+    """A plan for `budget` bytes beyond the model itself.
+
+    Activations of all `fit_rows` are kept where they fit; `directions` a query are scored along (2 with the plain one).
 
     Raises:
         ConfigError: not even one row and one query fit; the sentence says how much would do.
@@ -82,12 +85,15 @@ def plan_memory(
             f" give at least {_words(int(needed * _SLACK) + 1)}, fewer layers, or a head"
         )
     together = max(1, min(queries, int((usable - scoring - _FEW_ROWS * a_row) // a_query)))
-    fit_batch = _rows(usable - fitting, a_row)
+    kept = int(1.1 * fit_rows * seq * sum(sides) * item)
+    if usable - fitting - kept < _EASY_ROWS * a_row:
+        kept = 0
+    fit_batch = _rows(usable - fitting - kept, a_row)
     return MemoryPlan(
         fit_batch=fit_batch,
         batch=_rows(usable - scoring - together * a_query, a_row),
         queries=together,
-        keep_bytes=int(max(0, usable - fitting - fit_batch * a_row)),
+        keep_bytes=kept,
     )
 
 
