@@ -18,7 +18,7 @@ from imprint.errors import SelfCheckFailed
 from imprint.models import label_mask, loss_gradients, token_losses
 
 _STEPS = (1e-4, 1e-5, 1e-3, 1e-2)
-_ENOUGH = 1e-4
+_ENOUGH = 1e-3
 """Relative error at which no other step length is tried."""
 _STEP_TOKENS = 256
 _SPLIT_TOKENS, _SPLIT_QUERIES = 4096, 8

@@ -8,6 +8,8 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 _SHORT = 1 << 14
+_MIXED = 1 << 23
+"""Numbers of an intermediate product held at a time: what stays below 32 MB, the allocator reuses."""
 Inputs = Shaped[Tensor, "row seq *_in"]
 
 
@@ -38,12 +40,15 @@ def token_products(
     wide = inputs.shape[-1]
     flat_inputs, flat_deltas = inputs.reshape(-1, wide), deltas.reshape(-1, out)
     if wide <= out:
-        mixed = flat_deltas @ directions.permute(1, 0, 2).reshape(out, -1)
-        products = mixed.view(-1, queries, wide) @ flat_inputs[..., None]
+        left, right, matrix = flat_deltas, flat_inputs, directions.permute(1, 0, 2).reshape(out, -1)
     else:
-        mixed = flat_inputs @ directions.permute(2, 0, 1).reshape(wide, -1)
-        products = mixed.view(-1, queries, out) @ flat_deltas[..., None]
-    return products.view(rows, seq, queries).permute(2, 0, 1)
+        left, right, matrix = flat_inputs, flat_deltas, directions.permute(2, 0, 1).reshape(wide, -1)
+    size = max(1, _MIXED // matrix.shape[1])
+    parts = [
+        (left[start : start + size] @ matrix).view(-1, queries, right.shape[1]) @ right[start : start + size, :, None]
+        for start in range(0, len(left), size)
+    ]
+    return torch.cat(parts).view(rows, seq, queries).permute(2, 0, 1)
 
 
 def row_products(
