@@ -228,9 +228,7 @@ def test_sampling_in_two_levels_is_the_inverse_of_the_cumulative_distribution(vo
 def test_the_mean_loss_of_sampled_labels_is_the_entropy():
     model = tiny("gpt2")
     tokens, lengths = rows(1).expand(3000, 8), torch.full((3000,), 7)
-    _, losses = loss_gradients(
-        model, modules_of(model, [1]), tokens, lengths, draws=uniform(3000, 7)
-    )
+    _, losses = loss_gradients(model, modules_of(model, [1]), tokens, lengths, draws=uniform(3000, 7))
     with torch.no_grad():
         log_probs = model(tokens[:1, :-1]).logits.log_softmax(-1)[0]
     entropy = -(log_probs.exp() * log_probs).sum(-1)

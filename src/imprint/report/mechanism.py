@@ -132,6 +132,7 @@ def _documents(result: MechanismResult) -> tuple[DocumentRecord, ...]:
 def _tokens(result: MechanismResult, row: int, text: str) -> tuple[TokenRecord, ...]:
     """The row's tokens with the influence that flows through each position; BOS first, the last label without a score."""
     length = int(result.packed.lengths[row])
+    assert result.scores.tokens is not None
     values = result.scores.tokens[result.scores.queries.index(INFLUENCE), row]
     spans = result.packed.offsets[row]
     pieces = ["⟨bos⟩", *(text[start:end] for start, end in _fresh(spans[1 : length + 1]))]
