@@ -7,7 +7,7 @@ import torch
 from transformers import PreTrainedModel
 
 from imprint.attribution.engine.ekfac import EkfacOptions
-from imprint.attribution.engine.subspace import Subspace
+from imprint.attribution.engine.subspace import Subspace, weight_matrix
 from imprint.errors import ConfigError
 from imprint.models import Anatomy
 from imprint.models.unembedding import CHUNK_LOGITS
@@ -85,7 +85,8 @@ def plan_memory(
             f" give at least {_words(int(needed * _SLACK) + 1)}, fewer layers, or a head"
         )
     together = max(1, min(queries, int((usable - scoring - _FEW_ROWS * a_row) // a_query)))
-    kept = int(1.1 * fit_rows * seq * sum(sides) * item)
+    held = sum(sum(weight_matrix(module).shape) for module in subspace.modules.values())
+    kept = int(_SLACK * fit_rows * seq * held * item)
     if usable - fitting - kept < _EASY_ROWS * a_row:
         kept = 0
     fit_batch = _rows(usable - fitting - kept, a_row)
