@@ -39,7 +39,7 @@ def test_every_method_of_the_field_is_there_under_its_own_name():
         assert method.name == name
 
 
-@pytest.mark.parametrize("name", OF_THE_ISSUE)
+@pytest.mark.parametrize("name", sorted(OF_THE_ISSUE))
 def test_every_method_says_what_it_costs_and_when_to_trust_it(name):
     words = inspect.getdoc(type(METHODS[name]))
     assert "Cost" in words
