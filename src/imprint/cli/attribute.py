@@ -26,6 +26,7 @@ def attribute(
     domain_key: str | None = None,
     factor_rows: Rows = 2000,
     damping: Damping = 0.1,
+    damping_sweep: list[float] | None = None,
     precision: Literal["model", "float32", "bfloat16"] = "model",
     memory: str = "4GB",
     seed: int = 0,
@@ -57,6 +58,7 @@ def attribute(
         domain_key: Key of the domain in JSONL; by default the file's or folder's name.
         factor_rows: Rows that the curvature is fitted on.
         damping: Added to the eigenvalues, in units of their mean.
+        damping_sweep: Other dampings, whose ranking is compared with that one (Spearman, beside the self-checks).
         precision: Of the passes over the rows: the model's own, float32, or bfloat16 (several times faster).
         memory: With queries: how much may be used beyond the model, such as 4GB.
         seed: Seed of sampled labels and random probes.
@@ -72,7 +74,15 @@ def attribute(
         corpus = FileCorpus(paths=tuple(paths), text_key=text_key, domain_key=domain_key)
         return PackedCorpus(corpus=corpus, context=context, tokenizer=place)
 
-    options = {"max_rows": factor_rows, "damping_relative": damping, "precision": precision}
+    sweep = tuple(damping_sweep or ())
+    if any(not 0 <= value < float("inf") for value in sweep):
+        raise ConfigError(f"--damping-sweep has {sweep}; give numbers from 0 up")
+    options = {
+        "max_rows": factor_rows,
+        "damping_relative": damping,
+        "damping_sweep": sweep,
+        "precision": precision,
+    }
     if queries is None and head is None:
         raise ConfigError("nothing was asked about: give --head L1.H2 for a mechanism, or --queries FILE for texts")
     folder = output_folder(out)

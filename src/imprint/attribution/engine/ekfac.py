@@ -32,6 +32,8 @@ class EkfacOptions(BaseModel):
     """Added to every eigenvalue as it stands (kronfluence's default is 1e-8, with `damping_relative` and floor 0)."""
     damping_floor: float = Field(default=1e-5, ge=0)
     """The smallest damped eigenvalue."""
+    damping_sweep: tuple[float, ...] = ()
+    """Relative dampings whose ranking is compared with the one in use; the agreements stand beside the self-checks."""
     labels: Literal["sampled", "data"] = "sampled"
     """Sampled from the model (true Fisher) or the data's own (empirical Fisher, another matrix)."""
     eigenvalues: Literal["sequence", "token"] = "sequence"

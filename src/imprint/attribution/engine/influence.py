@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from imprint.attribution.engine.checks import run_checks, to_check
+from imprint.attribution.engine.damping import damping_sweep
 from imprint.attribution.engine.ekfac import LEAST_ROWS, BlockFactors, EkfacOptions, at_precision, fit_factors
 from imprint.attribution.engine.factor_file import kept_factors
 from imprint.attribution.engine.memory import plan_memory
@@ -89,6 +90,8 @@ def influence(
             checks = run_checks(
                 model, subspace, sample, gradients, *known, options, seed=seed, factors=factors, fast=fast, dtype=wide
             )
+            if options.damping_sweep:
+                checks |= damping_sweep(fast, there, factors, gradients, *known, options.damping_sweep, batch=batch)
             return factors, checks
 
         if shards is not None:
