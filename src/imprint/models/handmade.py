@@ -30,7 +30,8 @@ def induction_transformer(
     """
     # Half the width must hold a one-hot position (for L0.H0) and a one-hot token (for L1.H0).
     d_head = max(vocabulary + (context + 1) // 2, context)
-    model: Any = GPT2LMHeadModel(_config(vocabulary, context, 2 * d_head, bos)).double()
+    with torch.random.fork_rng(devices=[]):  # the class draws weights, which are overwritten
+        model: Any = GPT2LMHeadModel(_config(vocabulary, context, 2 * d_head, bos)).double()
     model.eval()
     for parameter in model.parameters():
         parameter.zero_()
