@@ -221,10 +221,13 @@ def test_data_that_cannot_be_read(imprint, model, tmp_path, name, content, messa
 
 
 def test_data_or_a_model_that_is_not_there(imprint, model, text, tmp_path):
-    for place, data in ((model, tmp_path / "absent"), (tmp_path / "absent", text)):
+    for place, data, words in (
+        (model, tmp_path / "absent", "no such file or folder"),
+        (tmp_path / "absent", text, "no such folder; give the folder of a saved model"),
+    ):
         answer = asked(imprint, place, data, tmp_path / "out", "--json")
         assert answer.code == 2
-        assert "no such f" in answer.complaint()  # file or folder
+        assert words in answer.complaint()
 
 
 def test_an_output_that_cannot_be_written(imprint, model, text, tmp_path):

@@ -22,7 +22,7 @@ _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)i?B?\s*", re.IGNORECASE
 
 
 def parse_size(text: str) -> int:
-    """Bytes of a size such as "4GB", "512MiB" or "2e9"-free plain numbers; units are powers of 1024.
+    """Bytes of a size such as "4GB", "512MiB" or a plain number of bytes; units are powers of 1024.
 
     Raises:
         ConfigError: it is not a positive size.
