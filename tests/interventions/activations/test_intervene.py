@@ -13,6 +13,7 @@ from imprint.interventions.activations import (
     Subspace,
     Zero,
     entry_layer,
+    idle_expected,
     intervene,
 )
 from imprint.models import Anatomy, ablate_heads, depth, eager_attention, hooked, prefix_states, record, resumed
@@ -148,11 +149,16 @@ def test_zero_fires_raise_and_no_change_is_visible(caplog):
     with pytest.raises(InterventionNeverFired, match=r"L0\.mlp"), intervene(model, [noise("L0.mlp", phase="decode")]):
         logits(model, kwargs)
     twice = [Intervention(site="L0.mlp", edit=Zero()), Intervention(site="L0.mlp", edit=Zero())]
-    with caplog.at_level(logging.INFO), intervene(model, twice) as fired:
+    with caplog.at_level(logging.WARNING), intervene(model, twice) as fired:
         logits(model, kwargs)
     assert fired.idle == ("L0.mlp",)
     assert (fired[0].changed, fired[1].changed) == (3 * 7 * 24, 0)
     assert "changed nothing" in caplog.text
+    caplog.clear()
+    with idle_expected(), intervene(model, twice) as fired:
+        logits(model, kwargs)
+    assert fired.idle == ("L0.mlp",)
+    assert caplog.text == ""
 
 
 def test_the_norm_is_that_of_the_change():

@@ -33,7 +33,7 @@ from imprint.interventions.activations.edit import Edit
 from imprint.interventions.activations.files import load_interventions, save_interventions
 from imprint.interventions.activations.gradient_signs import gradient_signs, next_tokens
 from imprint.interventions.activations.injections import Combined, Noise, RandomSign, Shift, Sign, Swap
-from imprint.interventions.activations.intervene import Count, Fired, entry_layer, intervene
+from imprint.interventions.activations.intervene import Count, Fired, entry_layer, idle_expected, intervene
 from imprint.interventions.activations.intervention import Intervention
 from imprint.interventions.activations.matching import explained_share
 from imprint.interventions.activations.reference import reference_states, site_rms
@@ -70,6 +70,7 @@ __all__ = [
     "explained_share",
     "global_noise",
     "gradient_signs",
+    "idle_expected",
     "intervene",
     "last_tokens",
     "load_interventions",

@@ -218,6 +218,17 @@ class _Act:
         return self._doses
 
 
+@contextmanager
+def idle_expected() -> Iterator[None]:
+    """Do not log interventions that change nothing: for sweeps in which many batches have no token of the cluster."""
+    before = _LOG.level
+    _LOG.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        _LOG.setLevel(before)
+
+
 def _report(fired: Fired, items: Sequence[Placed]) -> None:
     silent = [count.site for count in fired.counts if count.fires == 0]
     if silent:
@@ -226,4 +237,4 @@ def _report(fired: Fired, items: Sequence[Placed]) -> None:
         )
     for item, count in zip(items, fired.counts, strict=True):
         if not item.intervention.does_nothing and count.changed == 0:
-            _LOG.info("The intervention at %s acted in %d passes and changed nothing.", count.site, count.fires)
+            _LOG.warning("The intervention at %s acted in %d passes and changed nothing.", count.site, count.fires)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from imprint.capabilities import EvaluateModel, Scorer, gold_signs
 from imprint.errors import ConfigError
-from imprint.interventions.activations import Intervention, Noise, entry_layer
+from imprint.interventions.activations import Intervention, Noise, entry_layer, idle_expected
 from imprint.runs import Context, Step, atomic_file, derive, write_json
 from imprint.studies.perturbation.config import Family
 from imprint.studies.perturbation.families import TokenTable, family_seed, matched_control, perturbation
@@ -67,6 +67,7 @@ class PerturbedItems(Step):
         """How many times the items are scored, the base included."""
         return 1 + len(self.doses) + len(self.compared) * self.control_draws
 
+    @idle_expected()
     def execute(self, folder: Path, context: Context) -> None:
         """Score everything and write items and facts."""
         open_, space = session(self.evaluation, context), Space.load(context.get(self.space))
@@ -134,6 +135,7 @@ class PerturbedTokens(Step):
         """How many times the items are scored, the base included."""
         return 1 + 2 * len(self.shares)
 
+    @idle_expected()
     def execute(self, folder: Path, context: Context) -> None:
         """Score everything and write the items."""
         open_, space = session(self.evaluation, context), Space.load(context.get(self.space))

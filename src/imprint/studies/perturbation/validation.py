@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from imprint.corpus import Packed
-from imprint.interventions.activations import Intervention, attention_change, intervene, loss_change
+from imprint.interventions.activations import Intervention, attention_change, idle_expected, intervene, loss_change
 from imprint.mechanisms import drift
 from imprint.models import Anatomy, Component, ImportedModel, depth_of, evaluating, open_imported, record
 from imprint.runs import Context, Step, atomic_file, write_json
@@ -51,6 +51,7 @@ class CheckedPerturbation(Step):
     """Most passages of each cluster."""
     seed: int = 0
 
+    @idle_expected()
     def execute(self, folder: Path, context: Context) -> None:
         """Run the passages before and after."""
         torch.set_num_threads(1)
