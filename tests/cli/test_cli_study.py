@@ -12,7 +12,7 @@ import yaml
 
 from imprint.corpus import Corpus
 from imprint.runs import Store, file_digest
-from imprint.studies import corpora, load_study, mechanism
+from imprint.studies import corpora, load_study
 from tiny_studies import bytes_of, tiny_content, write_text
 
 SMALL = {"interventions": {"natural": False, "duplicate": False}}
@@ -20,7 +20,7 @@ ALONE = ["--processes", 1]
 SCRIPT = """
 import sys
 from imprint.cli import main
-from imprint.studies import mechanism
+from imprint.studies.mechanism import study as mechanism
 
 mechanism.LEAST_STRENGTH = 0.0
 main(sys.argv[1:])

@@ -11,7 +11,7 @@ from imprint.corpus import Corpus, Document, byte_tokenizer, pack
 from imprint.emergence import Onset
 from imprint.stats import Effect, Hypothesis, concentration, judge, registration_digest
 from imprint.studies import ArmEffect, MechanismResult, draw_claims, parse_study
-from imprint.studies.ranking_quality import MethodScore, domain_shares
+from imprint.studies.mechanism.ranking_quality import MethodScore, domain_shares
 
 TEXTS = {
     "poem": "über dem Fluß",

@@ -32,7 +32,7 @@ def retrain(
         json: Print the effects as JSON on standard output and nothing else.
     """
     from imprint.studies import load_mechanism_study, workers
-    from imprint.studies.retraining import retrain_documents
+    from imprint.studies.mechanism.retraining import retrain_documents
 
     described = load_mechanism_study(study)
     folder = output_folder(out or Path("runs") / study.stem)

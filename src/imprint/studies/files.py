@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from imprint.errors import ConfigError, InputError
-from imprint.studies.config import MechanismStudy
+from imprint.studies.mechanism.config import MechanismStudy
 from imprint.studies.perturbation import PerturbationStudy
 
 Study = MechanismStudy | PerturbationStudy

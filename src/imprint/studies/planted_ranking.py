@@ -11,7 +11,7 @@ from imprint.mechanisms import HEADS_FILE, TRAJECTORY_FILE
 from imprint.models import Train
 from imprint.runs import Executor, Reporter, Store
 from imprint.stats import auc, top_purity
-from imprint.studies.metrics import STRENGTH
+from imprint.studies.mechanism.metrics import STRENGTH
 from imprint.studies.planted_training import PlantedTraining
 from imprint.studies.scorecard import Row
 

@@ -14,8 +14,8 @@ from imprint.mechanisms import TRAJECTORY_FILE, Trajectory
 from imprint.models import Train
 from imprint.runs import Executor, Reporter, Step, Store
 from imprint.stats import paired_difference, paired_permutation
-from imprint.studies.comparison import copying_bar
-from imprint.studies.metrics import COPYING, STRENGTH
+from imprint.studies.mechanism.comparison import copying_bar
+from imprint.studies.mechanism.metrics import COPYING, STRENGTH
 from imprint.studies.planted_rows import KindRows, RandomRows
 from imprint.studies.planted_training import PlantedTraining
 from imprint.studies.scorecard import Row

@@ -9,7 +9,7 @@ from imprint.corpus import Corpus, FileCorpus, MachineCorpus, Packed, Stream
 from imprint.interventions.data import CONTROL_KINDS
 from imprint.runs import Store
 from imprint.studies import KEEP, corpora, parse_study
-from imprint.studies.arms import Arm, branch, branches, measured, plan_arms, seeds, untouched_run
+from imprint.studies.mechanism.arms import Arm, branch, branches, measured, plan_arms, seeds, untouched_run
 from imprint.studies.planted_rows import KindRows
 from tiny_studies import tiny_content, write_text
 

@@ -13,8 +13,9 @@ from imprint.report import (
     write_report,
 )
 from imprint.runs import LocalExecutor, Store, file_digest
-from imprint.studies import STAGES, mechanism, parse_study, run_mechanism_study, train_untouched
-from imprint.studies.mechanism import choose_window
+from imprint.studies import STAGES, parse_study, run_mechanism_study, train_untouched
+from imprint.studies.mechanism import study as mechanism
+from imprint.studies.mechanism.study import choose_window
 from tiny_studies import bytes_of, tiny_content, write_text
 
 HERE = LocalExecutor(workers=1)

@@ -5,8 +5,15 @@ from study_tables import STEPS, dated, trajectories
 
 from imprint.corpus import FileCorpus
 from imprint.mechanisms import TRAJECTORY_FILE, ProbeOptions
-from imprint.studies.arms import Arm
-from imprint.studies.comparison import compare_arms, copying_bar, curve, find_onsets, read_trajectories, values
+from imprint.studies.mechanism.arms import Arm
+from imprint.studies.mechanism.comparison import (
+    compare_arms,
+    copying_bar,
+    curve,
+    find_onsets,
+    read_trajectories,
+    values,
+)
 
 SEEDS = range(4)
 ROWS = FileCorpus(paths=())

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from imprint.emergence import emergence_threshold, onset
 from imprint.runs import Executor, Reporter, Store, silent
-from imprint.studies.arms import corpora, measured, seeds, untouched_run
-from imprint.studies.comparison import copying_bar, curve, read_trajectories
-from imprint.studies.config import MechanismStudy
-from imprint.studies.metrics import COPYING, KEEP, STRENGTH
+from imprint.studies.mechanism.arms import corpora, measured, seeds, untouched_run
+from imprint.studies.mechanism.comparison import copying_bar, curve, read_trajectories
+from imprint.studies.mechanism.config import MechanismStudy
+from imprint.studies.mechanism.metrics import COPYING, KEEP, STRENGTH
 from imprint.studies.registration import check_registered, register
 
 

@@ -10,11 +10,11 @@ from imprint.corpus import Packed
 from imprint.errors import ConfigError
 from imprint.interventions.data import ROWS_FILE, ControlRows, EditKind
 from imprint.runs import Context, Executor, Reporter, Step, Store, silent
-from imprint.studies.arms import Arm, branches, corpora, measured, seeds, untouched_run
-from imprint.studies.comparison import ArmEffect, compare_arms, copying_bar, find_onsets, read_trajectories
-from imprint.studies.config import MechanismStudy
-from imprint.studies.mechanism import choose_window, train_and_measure
-from imprint.studies.metrics import KEEP
+from imprint.studies.mechanism.arms import Arm, branches, corpora, measured, seeds, untouched_run
+from imprint.studies.mechanism.comparison import ArmEffect, compare_arms, copying_bar, find_onsets, read_trajectories
+from imprint.studies.mechanism.config import MechanismStudy
+from imprint.studies.mechanism.metrics import KEEP
+from imprint.studies.mechanism.study import choose_window, train_and_measure
 from imprint.studies.registration import check_registered, register
 
 

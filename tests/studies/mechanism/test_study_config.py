@@ -7,10 +7,10 @@ from pydantic import ValidationError
 
 from imprint.errors import ConfigError, InputError
 from imprint.studies import MechanismStudy, load_study, parse_study, study_schema
-from imprint.studies.registration import default_hypotheses
+from imprint.studies.mechanism.hypotheses import default_hypotheses
 from tiny_studies import TINY, tiny_content
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RULE = {
     "id": "H1",
     "statement": "Deleting the top decile delays emergence.",

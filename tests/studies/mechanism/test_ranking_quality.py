@@ -4,7 +4,7 @@ import pytest
 from imprint.attribution import BASELINES, Scores
 from imprint.corpus.steps import packed_world
 from imprint.studies import basis, top_documents
-from imprint.studies.ranking_quality import cause_auc, cause_purity, domain_shares, score_methods
+from imprint.studies.mechanism.ranking_quality import cause_auc, cause_purity, domain_shares, score_methods
 
 KINDS = np.array(["novel repeats"] * 10 + ["boilerplate"] * 10 + ["prose"] * 60 + ["code"] * 20)
 PACKED = packed_world(np.zeros((100, 5), dtype=np.int64), KINDS)

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from imprint.stats import Claim, Effect, Evidence
-from imprint.studies.comparison import ArmEffect
-from imprint.studies.config import NOVEL_REPEATS, MechanismStudy
-from imprint.studies.metrics import KEEP, LOG_ONSET, STRENGTH
-from imprint.studies.ranking_quality import MethodScore, basis, cause_auc, cause_purity
-from imprint.studies.registration import FIFTEEN_PERCENT
+from imprint.studies.mechanism.comparison import ArmEffect
+from imprint.studies.mechanism.config import NOVEL_REPEATS, MechanismStudy
+from imprint.studies.mechanism.hypotheses import FIFTEEN_PERCENT
+from imprint.studies.mechanism.metrics import KEEP, LOG_ONSET, STRENGTH
+from imprint.studies.mechanism.ranking_quality import MethodScore, basis, cause_auc, cause_purity
 
 CAPABILITY = "in-context copying of novel sequences"
 RETRAINING_TRUST = (

@@ -8,10 +8,10 @@ from scipy.stats import norm
 
 from imprint.emergence import Onset
 from imprint.stats import Effect, Hypothesis, Verdict, judge, judge_paired
-from imprint.studies.comparison import values
-from imprint.studies.config import MechanismStudy
-from imprint.studies.metrics import CAUSE_AUC, LOG_ONSET, parse_metric
-from imprint.studies.ranking_quality import MethodScore, cause_auc
+from imprint.studies.mechanism.comparison import values
+from imprint.studies.mechanism.config import MechanismStudy
+from imprint.studies.mechanism.metrics import CAUSE_AUC, LOG_ONSET, parse_metric
+from imprint.studies.mechanism.ranking_quality import MethodScore, cause_auc
 
 
 def judge_all(

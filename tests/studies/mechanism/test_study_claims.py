@@ -3,7 +3,7 @@ import pytest
 
 from imprint.stats import Effect
 from imprint.studies import ArmEffect, draw_claims, parse_study
-from imprint.studies.ranking_quality import MethodScore
+from imprint.studies.mechanism.ranking_quality import MethodScore
 
 STUDY = parse_study({}, where="x")
 

@@ -16,15 +16,22 @@ from imprint.interventions.data import load_rows
 from imprint.mechanisms import LocateHeads, Trajectory
 from imprint.runs import Executor, Reporter, Step, Store, read_json, silent
 from imprint.stats import Claim, Concentration, Verdict, concentration
-from imprint.studies.arms import Arm, Corpora, branches, corpora, measured, plan_arms, seeds, untouched_run
-from imprint.studies.claims import draw_claims
 from imprint.studies.clock import Clock
-from imprint.studies.comparison import ArmEffect, compare_arms, copying_bar, curve, find_onsets, read_trajectories
-from imprint.studies.config import MechanismStudy
-from imprint.studies.metrics import COPYING, KEEP, STRENGTH
-from imprint.studies.ranking_quality import DomainShare, MethodScore, domain_shares, score_methods
+from imprint.studies.mechanism.arms import Arm, Corpora, branches, corpora, measured, plan_arms, seeds, untouched_run
+from imprint.studies.mechanism.claims import draw_claims
+from imprint.studies.mechanism.comparison import (
+    ArmEffect,
+    compare_arms,
+    copying_bar,
+    curve,
+    find_onsets,
+    read_trajectories,
+)
+from imprint.studies.mechanism.config import MechanismStudy
+from imprint.studies.mechanism.metrics import COPYING, KEEP, STRENGTH
+from imprint.studies.mechanism.ranking_quality import DomainShare, MethodScore, domain_shares, score_methods
+from imprint.studies.mechanism.verdicts import judge_all
 from imprint.studies.registration import check_registered, register
-from imprint.studies.verdicts import judge_all
 
 STAGES = ("corpus", "train", "locate", "attribute", "intervene", "report")
 LEAST_STRENGTH = 0.2

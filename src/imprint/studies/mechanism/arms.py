@@ -9,8 +9,8 @@ from imprint.interventions.data import ControlRows, EditedStream, EditKind
 from imprint.mechanisms import Trajectory
 from imprint.models import Train
 from imprint.runs import Step, Store
-from imprint.studies.config import BOILERPLATE, NOVEL_REPEATS, MechanismStudy
-from imprint.studies.metrics import KEEP
+from imprint.studies.mechanism.config import BOILERPLATE, NOVEL_REPEATS, MechanismStudy
+from imprint.studies.mechanism.metrics import KEEP
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

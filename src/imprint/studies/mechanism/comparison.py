@@ -10,8 +10,8 @@ import polars as pl
 from imprint.emergence import Onset, emergence_threshold, onset
 from imprint.mechanisms import TRAJECTORY_FILE, ProbeOptions
 from imprint.stats import Effect, paired_difference, paired_permutation
-from imprint.studies.arms import Arm
-from imprint.studies.metrics import COPYING, FINAL_METRICS, KEEP, LOG_ONSET, STRENGTH
+from imprint.studies.mechanism.arms import Arm
+from imprint.studies.mechanism.metrics import COPYING, FINAL_METRICS, KEEP, LOG_ONSET, STRENGTH
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

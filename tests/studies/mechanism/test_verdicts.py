@@ -4,7 +4,7 @@ from study_tables import dated, trajectories
 
 from imprint.stats import Effect
 from imprint.studies import judge_all, parse_study
-from imprint.studies.ranking_quality import MethodScore
+from imprint.studies.mechanism.ranking_quality import MethodScore
 
 SEEDS = range(5)
 LATER = np.array([1.30, 1.25, 1.35, 1.28, 1.40])

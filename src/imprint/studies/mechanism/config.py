@@ -11,8 +11,8 @@ from imprint.interventions.data import Budget, ControlKind
 from imprint.mechanisms import ProbeOptions
 from imprint.models import Architecture, Optimisation
 from imprint.stats import Hypothesis
-from imprint.studies.metrics import KEEP
-from imprint.studies.registration import applicable_hypotheses, check_hypotheses
+from imprint.studies.mechanism.hypotheses import applicable_hypotheses, check_hypotheses
+from imprint.studies.mechanism.metrics import KEEP
 
 NOVEL_REPEATS = "novel repeats"
 BOILERPLATE = "boilerplate"
