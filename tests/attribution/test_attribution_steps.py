@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,17 +10,18 @@ from imprint.attribution import (
     CONSENSUS,
     Attribution,
     Scores,
+    TopDocuments,
     TopRows,
     consensus,
     load_baselines,
     ranking,
 )
-from imprint.corpus import Packed, PlantedWorld, ShuffledStream, WorldRows
+from imprint.corpus import CORPUS_FILE, Corpus, Document, Packed, PlantedWorld, ShuffledStream, WorldRows
 from imprint.errors import ComponentNotFound, ConfigError
 from imprint.interventions.data import load_rows
 from imprint.mechanisms.steps import ProbeOptions
 from imprint.models import Architecture, Train
-from imprint.runs import Store
+from imprint.runs import Step, Store
 from imprint.stats import spearman
 
 SHARES = {"prose": 0.5, "novel repeats": 0.3, "noise": 0.2}
@@ -164,3 +166,46 @@ def test_more_rows_than_are_left(store):
 def test_fraction_out_of_range(fraction):
     with pytest.raises(ValidationError, match="fraction"):
         TopRows(attribution=attribution(), fraction=fraction)
+
+
+class RowTexts(Step):
+    """The world's rows as documents, with a text as long as the offsets that a real tokenizer would have given."""
+
+    packed: Step
+
+    def execute(self, folder, context):
+        packed = Packed.load(context.get(self.packed))
+        documents = [
+            Document(id=name, text=" ".join(map(str, row)), domain=domain)
+            for name, domain, row in zip(packed.document_ids, packed.domains, packed.tokens.tolist(), strict=True)
+        ]
+        Corpus(documents=tuple(documents)).save(folder / CORPUS_FILE)
+
+
+class WithOffsets(Step):
+    """The world's rows with offsets into those texts."""
+
+    packed: Step
+
+    def execute(self, folder, context):
+        packed = Packed.load(context.get(self.packed))
+        offsets = np.zeros_like(packed.offsets)
+        for row, tokens in enumerate(packed.tokens.tolist()):
+            ends = np.cumsum([len(str(token)) + 1 for token in tokens]) - 1
+            offsets[row, :, 1] = ends
+            offsets[row, 1:, 0] = ends[:-1] + 1
+        replace(packed, offsets=offsets).save(folder)
+
+
+def test_top_documents_are_the_text_of_the_highest_rows_in_order(store):
+    scored = attribution(packed=WithOffsets(packed=ROWS))
+    top = TopDocuments(attribution=scored, corpus=RowTexts(packed=ROWS), ranking="log_prob", count=5)
+    found = Corpus.load(store.get(top) / CORPUS_FILE).documents
+    values, packed = ranking(store.get(scored), "log_prob"), Packed.load(store.get(ROWS))
+    wanted = np.argsort(-values, kind="stable")[:5]
+    assert [one.text for one in found] == [" ".join(map(str, packed.tokens[row, 1:])) for row in wanted]
+    assert [one.domain for one in found] == packed.row_domains[wanted].tolist()
+    natural = top.model_copy(update={"without_domains": ("novel repeats", "noise")})
+    assert {one.domain for one in Corpus.load(store.get(natural) / CORPUS_FILE)} == {"prose"}
+    with pytest.raises(ConfigError, match="are left outside"):
+        store.get(top.model_copy(update={"count": 59, "without_domains": ("noise",)}))

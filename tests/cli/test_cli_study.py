@@ -20,7 +20,7 @@ ALONE = ["--processes", 1]
 SCRIPT = """
 import sys
 from imprint.cli import main
-from imprint.studies.mechanism import study as mechanism
+from imprint.studies.mechanism import attributed as mechanism
 
 mechanism.LEAST_STRENGTH = 0.0
 main(sys.argv[1:])

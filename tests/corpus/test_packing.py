@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from imprint.corpus import Corpus, Document, Packed, byte_tokenizer, pack, packing
+from imprint.corpus import Corpus, Document, Packed, byte_tokenizer, join, pack, packing
 from imprint.errors import ConfigError, CorpusError
 
 TOKENIZER = byte_tokenizer()
@@ -182,3 +182,23 @@ def test_gpt2_tokens_point_back_at_the_text():
     assert tokenizer.decode(packed.tokens[0, 1 : 1 + packed.lengths[0]]) == text
     spans = packed.offsets[0, 1 : 1 + packed.lengths[0]]
     assert [text[start:end] for start, end in spans[-3:]] == [" lazy", " dog", "."]
+
+
+def test_joined_corpora_keep_their_rows_and_names():
+    one, two = (
+        pack(Corpus(documents=(Document(id=name, text=name * 12, domain=name.upper()),)), byte_tokenizer(), context=10)
+        for name in ("a", "b")
+    )
+    whole = join([one, two])
+    assert np.array_equal(whole.tokens, np.concatenate([one.tokens, two.tokens]))
+    assert whole.row_ids.tolist() == [*one.row_ids, *two.row_ids]
+    assert whole.row_domains.tolist() == [*one.row_domains, *two.row_domains]
+    assert whole.rows_of(["b"]).tolist() == list(range(len(one), len(one) + len(two)))
+    assert join([one]).tokens.tolist() == one.tokens.tolist()
+
+
+def test_corpora_of_different_contexts_do_not_join():
+    corpus = Corpus(documents=(Document(id="a", text="a" * 30, domain="d"),))
+    parts = [pack(corpus, byte_tokenizer(), context=context) for context in (10, 12)]
+    with pytest.raises(ConfigError, match=r"rows of \[10, 12\] tokens"):
+        join(parts)

@@ -184,7 +184,12 @@ def test_initial_models_raise_the_bar(model):
     probes = probes_of(rows=4)
     low = locate(model, probes, initial_maxima=torch.full((20,), 0.1))
     assert low.best().head == "L1.H0"
-    assert low.best().p_induction == pytest.approx(1 / 220)
+    assert low.best().p_induction == pytest.approx(1 / 21)
+    assert locate(model, probes, initial_maxima=torch.full((18,), 0.1)).best() is None
+    some = torch.cat(
+        [torch.full((19,), 0.1), torch.full((1,), 1.1)]
+    )  # one in twenty-one, however many the other null has
+    assert locate(model, probes, initial_maxima=some).best() is None
     high = locate(model, probes, initial_maxima=torch.full((20,), 1.1))
     assert high.best() is None
     assert locate(model, probes, initial_maxima=torch.zeros(0)).best().p_induction == pytest.approx(1 / 200)

@@ -6,7 +6,7 @@ from tiny_families import CAUSAL, inputs, tiny
 from torch import nn
 
 from imprint.errors import ContextTooLong, ModelError
-from imprint.mechanisms.ov_circuit import attention_norm, behind_norm, centres, ov_logits, raised_share
+from imprint.mechanisms.ov_circuit import attention_norm, behind_norm, centres, has_direct_path, ov_logits, raised_share
 from imprint.models import Anatomy, attention_patterns, hooked, record
 
 READABLE = [name for name in CAUSAL if name != "falcon-rw"]
@@ -123,3 +123,7 @@ def test_shares_are_fair_odd_and_without_scale():
     torch.testing.assert_close(raised_share(LOUD * logits), shares)
     torch.testing.assert_close(raised_share(-logits), -shares)
     assert shares.abs().max() <= 1
+
+
+def test_it_is_known_beforehand_which_models_have_the_path():
+    assert [name for name in [*CAUSAL, "bert"] if not has_direct_path(tiny(name))] == ["olmo2", "bert"]

@@ -39,6 +39,12 @@ def test_a_seed_names_the_initial_weights(name):
     assert ARCHITECTURES[name].context == 16
 
 
+@pytest.mark.parametrize("name", EVERY)
+def test_parameters_are_counted_without_making_the_model(name):
+    made = ARCHITECTURES[name].initialise(0)
+    assert ARCHITECTURES[name].parameters == sum(parameter.numel() for parameter in made.parameters())
+
+
 def test_common_names_and_legacy_names_of_arguments_are_understood():
     assert Architecture(config={"num_hidden_layers": 3}).build_config().n_layer == 3
     rotary = Architecture(model_type="llama", config={"rope_theta": 500.0}).build_config()

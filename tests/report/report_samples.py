@@ -256,6 +256,33 @@ def concentration() -> ConcentrationRecord:
     )  # fmt: skip
 
 
+def further_arms() -> dict:
+    """Doses, sizes, gains, synthetic text and the link to in-context learning of a study of two sizes."""
+    seeds, control = {"n": 5, "unit": "pipeline seed"}, "delete random"
+    shift = {"estimate": 0.19, "low": 0.16, "high": 0.22, "control": control, **seeds}
+    none = {"estimate": 0.01, "low": -0.01, "high": 0.03, "control": "keep all", **seeds}
+    dose = {"edit": "delete", "documents": 120, "delay": shift, "strength": none, "control_delay": none}
+    size = {"head": "L1.H1", "transition": 1300, "strength": 0.8, "chance": 0.1, "delay": shift, "control_delay": none}
+    return {
+        "doses": [{**dose, "fraction": 0.01, "note": "ended before emergence: 1"}, {**dose, "fraction": 0.1}],
+        "sizes": {
+            "sizes": [
+                {**size, "name": "w32", "parameters": 29_344, "shared_top": 1.0, "cost_seconds": 9.5},
+                {**size, "name": "w64", "parameters": 75_040, "shared_top": 0.62, "smallest_delay": shift},
+            ],
+            "cost_reason": "1 size was timed",
+            "published": [("14M", 0.123)],
+            "published_own": 0.0256,
+        },
+        "gains": [
+            {"size": "w32", "arm": "synthetic", "moment": "transition", "step": 1300, "gain": shift},
+            {"size": "w64", "arm": "synthetic", "moment": "end", "step": 1800, "reason": "no strength to compare with"},
+        ],
+        "written": [{"arm": "synthetic", "motifs": "{}", "examples": ["qrst qrst qrst"]}],
+        "icl": [{"metric": "icl.olsson", "runs": 50, "correlation": none, "within_arms": None}],
+    }
+
+
 def full() -> ReportData:
     """A whole report."""
     points, onsets = trajectories()
@@ -282,6 +309,7 @@ def full() -> ReportData:
         methods=methods(),
         effects=effects(),
         concentration=concentration(),
+        **further_arms(),
         limits=(
             "The cause was planted: the corpus holds repeats that were made for this demo, next to real text.",
             "One model of 58 thousand parameters at one scale says nothing about how a larger model learns to copy.",

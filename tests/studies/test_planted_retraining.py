@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 from planted_runs import measured
 
+from imprint.attribution import Attribution
 from imprint.corpus import Packed
 from imprint.interventions.data import load_rows
 from imprint.runs import Store
-from imprint.studies.planted_retraining import _arm_rows, _arms, _branch, _onset
+from imprint.studies.planted_retraining import _arm_rows, _arms, _branch, _onset, _ranked_arms
 from imprint.studies.planted_training import PlantedTraining
 
 TRAINING = PlantedTraining.of("ord2", steps=10, checkpoint_every=5)
@@ -89,3 +90,19 @@ def test_what_is_said_of_an_arm(tmp_path):
     assert shift.value == pytest.approx(np.expm1(np.mean(np.log([950 / 650, 1500 / 750, 1500 / 750]))), rel=0.05)
     assert final.value == pytest.approx((0.8 + 0.01 + 0.01) / 3)
     assert p.value == 1 / 8
+
+
+def test_a_control_of_the_same_loss_holds_none_of_the_cause(tmp_path):
+    store = Store(tmp_path)
+    run = TRAINING.run(0)
+    step = TRAINING.checkpoint_every
+    scored = Attribution(run=run, step=step, packed=TRAINING.rows, head="L1.H0", probe=TRAINING.probe)
+    top, innocent = (load_rows(store.get(arm.rows)) for arm in _ranked_arms(scored))
+    domains = Packed.load(store.get(TRAINING.rows)).row_domains
+    losses = np.load(store.get(scored) / "losses.npy")
+    assert len(top) == len(innocent) == len(set(innocent)) == round(0.1 * len(domains))
+    assert not (domains[innocent] == "novel repeats").any()
+    assert not set(innocent) & set(top)
+    others = np.setdiff1d(np.flatnonzero(domains != "novel repeats"), top)
+    gap = abs(losses[innocent].mean() - losses[top].mean())
+    assert gap <= abs(losses[others].mean() - losses[top].mean())

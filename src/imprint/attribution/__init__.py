@@ -1,5 +1,6 @@
 """Attribution: which training rows pushed a mechanism's own parameters towards a query, beside every cheap baseline."""
 
+from imprint.attribution.agreement import Agreement, agree, all_pairs, top_mask
 from imprint.attribution.baselines import bm25_scores, embedding_scores, ngram_scores, random_scores
 from imprint.attribution.engine.ekfac import BlockFactors, EkfacOptions, fit_factors, precondition
 from imprint.attribution.engine.influence import influence
@@ -30,31 +31,57 @@ from imprint.attribution.engine.selections import (
 )
 from imprint.attribution.engine.subspace import Block, Subspace, row_gradients, weight_matrix
 from imprint.attribution.head import BASELINES, HeadAttribution, HeadMechanism, attribute_head, load_baselines
+from imprint.attribution.heads_transfer import HeadScores, HeadsTransfer, attribute_heads
 from imprint.attribution.rankings import CONSENSUS, PROBES, RANKINGS, consensus, ranking, score_table
-from imprint.attribution.steps import AttributeModel, Attribution, TopRows
+from imprint.attribution.role_contrast import Interval, RoleContrast, role_contrast
+from imprint.attribution.sharded import HeadOfModel, HeadOfRun, attribute_sharded
+from imprint.attribution.steps import AttributeModel, Attribution, TopDocuments, TopRows
+from imprint.attribution.stream_steps import ExtremeRows, ExtremesOfModel
 from imprint.attribution.text_steps import AttributeTexts
+from imprint.attribution.time_bins import TimeBins, time_bins
+from imprint.attribution.transfer import TransferMatrix, transfer_matrix
+from imprint.attribution.window import MEAN_RANK, RATE_WEIGHTED, WindowAgreement, window_agreement, window_sum
 
 __all__ = [
     "BASELINES",
     "CONSENSUS",
+    "MEAN_RANK",
     "PROBES",
     "RANKINGS",
+    "RATE_WEIGHTED",
     "SIGN",
+    "Agreement",
     "AttributeModel",
     "AttributeTexts",
     "Attribution",
     "Block",
     "BlockFactors",
     "EkfacOptions",
+    "ExtremeRows",
+    "ExtremesOfModel",
     "HeadAttribution",
     "HeadMechanism",
+    "HeadOfModel",
+    "HeadOfRun",
     "HeadParts",
+    "HeadScores",
+    "HeadsTransfer",
+    "Interval",
     "Query",
+    "RoleContrast",
     "Scores",
     "Subspace",
+    "TimeBins",
+    "TopDocuments",
     "TopRows",
+    "TransferMatrix",
+    "WindowAgreement",
+    "agree",
+    "all_pairs",
     "attention_query",
     "attribute_head",
+    "attribute_heads",
+    "attribute_sharded",
     "bm25_scores",
     "consensus",
     "contrastive_query",
@@ -81,9 +108,15 @@ __all__ = [
     "query_gradients",
     "random_scores",
     "ranking",
+    "role_contrast",
     "row_gradients",
     "score_rows",
     "score_table",
+    "time_bins",
+    "top_mask",
+    "transfer_matrix",
     "weight_matrix",
     "whole_model",
+    "window_agreement",
+    "window_sum",
 ]

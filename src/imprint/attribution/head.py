@@ -60,26 +60,28 @@ def attribute_head(
     options: EkfacOptions = EkfacOptions(),  # noqa: B008 - frozen
     mutant: bool = False,
     seed: int = 0,
+    shards: Path | None = None,
     advance: Advance = no_progress,
 ) -> HeadAttribution:
     """EK-FAC influence of every packed row (and token) on one head; positive = training on the row raises the probe.
 
     `mutant` adds the published off-by-one probe, which must fail; it is for calibration only. The attention probe is left
-    out for the parts "vo", which it does not depend on. `advance` counts rows, those
-    that the factors are fitted on first. Raises as `influence` does, `ContextTooLong` for rows beyond the context, and
-    `ModelError` for a model that does not predict the next token or does not know the rows' tokens.
+    out for the parts "vo", which it does not depend on. With a folder `shards` a killed run goes on where it was. `advance`
+    counts rows, those that the factors are fitted on first. Raises as `influence` does, `ContextTooLong` for rows beyond
+    the context, and `ModelError` for a model that does not predict the next token or does not know the rows' tokens.
     Trust: see `influence` and `Scores`.
     """
     check_fit(model, packed)
-    aligned = _check_alignment(probe, parts, mechanism)
+    aligned = check_probes(probe, parts, mechanism)
     scores, collected = influence(
         model,
         head_subspace(model, head, parts),
-        _queries(probe, head, parts, mechanism, mutant),
+        head_queries(probe, head, parts, mechanism, mutant),
         torch.from_numpy(packed.tokens),
         torch.from_numpy(packed.lengths.astype(np.int64)),
         options,
         seed=derive(seed, "labels"),
+        shards=shards,
         advance=advance,
     )
     scores = replace(scores, checks={**aligned, **scores.checks})
@@ -97,18 +99,23 @@ def attribute_head(
 
 def check_fit(model: PreTrainedModel, packed: Packed) -> None:
     """Refuse rows that a model cannot predict: ModelError, or ContextTooLong."""
+    check_predicts(model, int(packed.tokens.max()), packed.context)
+
+
+def check_predicts(model: PreTrainedModel, largest_token: int, context: int) -> None:
+    """Refuse rows of up to `context` tokens that a model cannot predict: ModelError, or ContextTooLong."""
     kind, vocabulary = model.config.model_type, model.config.vocab_size
     if family_of(kind).objective != "causal":
         raise ModelError(f"a {kind} model does not predict the next token; attribution needs a causal model")
-    if packed.tokens.max() >= vocabulary:
+    if largest_token >= vocabulary:
         raise ModelError(
-            f"the rows hold token id {packed.tokens.max()} but the model has a vocabulary of {vocabulary}; pack them with"
+            f"the rows hold token id {largest_token} but the model has a vocabulary of {vocabulary}; pack them with"
             " the model's own tokenizer"
         )
-    check_context(model, packed.context)
+    check_context(model, context)
 
 
-def _queries(
+def head_queries(
     probe: RepeatProbe, head: Component | str, parts: HeadParts, mechanism: HeadMechanism, mutant: bool
 ) -> list[Query]:
     """The probes that depend on the parts: where a head attends is decided before its values and outputs."""
@@ -120,10 +127,11 @@ def _queries(
     return [*queries, *([off_by_one_query(probe)] if mutant else [])]
 
 
-def _check_alignment(probe: RepeatProbe, parts: HeadParts, mechanism: HeadMechanism) -> dict[str, float]:
+def check_probes(probe: RepeatProbe, parts: HeadParts, mechanism: HeadMechanism) -> dict[str, float]:
+    """The value per position of the probes' queries on heads that do their job perfectly (see `check_alignment`)."""
     small = reference_probe(bos=probe.tokens.shape[1] > 2 * probe.period)
     head = INDUCTION_HEAD if mechanism == "induction" else PREVIOUS_TOKEN_HEAD
-    return check_alignment(_queries(small, head, parts, mechanism, mutant=False), small)
+    return check_alignment(head_queries(small, head, parts, mechanism, mutant=False), small)
 
 
 def load_baselines(folder: Path) -> dict[str, np.ndarray]:

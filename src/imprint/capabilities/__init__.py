@@ -12,6 +12,7 @@ Benchmarks (prompts and grading by lm-eval, files read by path)
 Measures
     confidence, perplexity   calibration; whole documents
     generation, quality      continuations, and measures of them
+    recall, downstream       what the training text states; what an edit of it must not harm
 """
 
 from imprint.capabilities import icl
@@ -27,6 +28,7 @@ from imprint.capabilities.confidence import (
 )
 from imprint.capabilities.costs import as_numbers as cost_numbers
 from imprint.capabilities.costs import costs
+from imprint.capabilities.downstream import DOWNSTREAM_FILE, PERPLEXITY, RECALL, Downstream
 from imprint.capabilities.encoding import Encoder, Request
 from imprint.capabilities.evaluate import SuiteSummary, evaluate, generated, summarise
 from imprint.capabilities.generation import Decoding, continuations
@@ -35,6 +37,7 @@ from imprint.capabilities.items import items_frame, paired, read_items, write_it
 from imprint.capabilities.perplexity import Perplexity, perplexity
 from imprint.capabilities.posing import Question
 from imprint.capabilities.quality import Quality, quality
+from imprint.capabilities.recall import Questions, fact_questions, passage_questions, recall
 from imprint.capabilities.repeats import (
     RepeatProbe,
     copy_accuracy,
@@ -50,19 +53,24 @@ from imprint.capabilities.steps import ITEMS, EvaluateModel
 from imprint.capabilities.suites import GROUPS, SUITES, Suite, suites_named
 
 __all__ = [
+    "DOWNSTREAM_FILE",
     "GROUPS",
     "ITEMS",
+    "PERPLEXITY",
+    "RECALL",
     "SUITES",
     "AbilityItems",
     "BatchView",
     "Bench",
     "CalibrationError",
     "Decoding",
+    "Downstream",
     "Encoder",
     "EvaluateModel",
     "Perplexity",
     "Quality",
     "Question",
+    "Questions",
     "ReliabilityBin",
     "RepeatProbe",
     "Request",
@@ -83,6 +91,7 @@ __all__ = [
     "cost_numbers",
     "costs",
     "evaluate",
+    "fact_questions",
     "fewshot_hits",
     "generated",
     "gold_signs",
@@ -90,11 +99,13 @@ __all__ = [
     "items_frame",
     "ordinary_tokens",
     "paired",
+    "passage_questions",
     "perplexity",
     "prepare",
     "quality",
     "random_period_probes",
     "read_items",
+    "recall",
     "reliability_curve",
     "repeat_probe",
     "suites_named",

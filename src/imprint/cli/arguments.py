@@ -11,6 +11,7 @@ Rows = Annotated[int, Parameter(validator=Number(gte=4))]
 Context = Annotated[int, Parameter(validator=Number(gte=8))]
 """In tokens; eight are the fewest that a row of text may have."""
 Damping = Annotated[float, Parameter(validator=Number(gte=0))]
+Models = Annotated[int, Parameter(validator=Number(gte=0))]
 Shots = Annotated[int, Parameter(validator=Number(gte=0))]
 """Worked examples in a prompt."""
 MinSamples = Annotated[int, Parameter(validator=Number(gte=2))]

@@ -1,9 +1,11 @@
 """`imprint attribute MODEL --data corpus`: influence of documents on a head's probes, or on the likelihood of texts."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
 
 from imprint.cli.arguments import Context, Count, Damping, Rows
+from imprint.cli.executors import ExecutorName, chosen_executor
 from imprint.cli.output import output_folder
 from imprint.errors import ConfigError
 
@@ -31,6 +33,11 @@ def attribute(
     memory: str = "4GB",
     seed: int = 0,
     top: Count = 15,
+    top_only: Count | None = None,
+    checkpoints: list[Path] | None = None,
+    executor: ExecutorName = "local",
+    address: str | None = None,
+    processes: Count = 1,
     out: Path = Path("imprint-attribution"),
     json: bool = False,
 ) -> None:
@@ -63,11 +70,20 @@ def attribute(
         memory: With queries: how much may be used beyond the model, such as 4GB.
         seed: Seed of sampled labels and random probes.
         top: How many rows to show.
+        top_only: Without queries: keep only so many rows at each end of each probe and read the corpus in chunks, so that
+            it may have millions of rows; a killed run goes on after its last chunk.
+        checkpoints: Without queries: more checkpoints of the same model; says how far probes and checkpoints agree, and
+            ranks rows by their mean rank.
+        executor: Without queries: "local": processes of this machine; "ray": a Ray cluster (`pip install 'imprint[ray]'`).
+        address: HOST:PORT of a running Ray cluster that shares the output folder; by default one is started here.
+        processes: Without queries: how many shards of rows to score at a time; the scores are the same.
         out: Folder for the results.
         json: Print the top rows as JSON and nothing else.
     """
     from imprint.cli.attribute_head import attribute_one_head
+    from imprint.cli.attribute_stream import attribute_stream
     from imprint.cli.attribute_texts import attribute_texts
+    from imprint.cli.attribute_window import attribute_window
     from imprint.corpus import FileCorpus, PackedCorpus
 
     def packing(paths: list[Path]) -> PackedCorpus:
@@ -85,14 +101,25 @@ def attribute(
     }
     if queries is None and head is None:
         raise ConfigError("nothing was asked about: give --head L1.H2 for a mechanism, or --queries FILE for texts")
+    _check_several(queries, mechanism, top_only, checkpoints)
+    spread = executor != "local" or address is not None or processes > 1
+    if spread and (queries is not None or top_only or checkpoints):
+        raise ConfigError("--executor, --address and --processes spread the shards of --head; leave them out here")
     folder = output_folder(out)
     place = _place(model, folder)
     if queries is None:
         assert head is not None
-        idle = {"layers": layers, "split": split != "module", "embedding": embedding, "tokens": tokens}
-        if given := [name for name, value in idle.items() if value]:
-            raise ConfigError(f"--{given[0]} belongs to --queries; leave it out with a head's probes")
-        attribute_one_head(place, packing(data), head, mechanism, parts, options, seed, top, folder, json=json)
+        _check_idle(layers=layers, split=split != "module", embedding=embedding, tokens=tokens)
+        asked = packing(data), head
+        if top_only is not None:
+            attribute_stream(place, *asked, mechanism, parts, options, seed, top_only, top, folder, json=json)
+        elif checkpoints:
+            attribute_window([place, *checkpoints], *asked, parts, options, seed, top, folder, json=json)
+        else:
+            with chosen_executor(executor, address, processes) if spread else nullcontext() as chosen:
+                attribute_one_head(
+                    place, *asked, mechanism, parts, options, seed, top, folder, executor=chosen, json=json
+                )
         return
     if mechanism != "induction" or parts != "qkvo":
         raise ConfigError("--mechanism and --parts choose a head's probes; leave them out with --queries")
@@ -112,6 +139,26 @@ def attribute(
         folder=folder,
         json=json,
     )
+
+
+def _check_idle(**given: object) -> None:
+    """Refuse options of queries where there are none."""
+    if idle := [name for name, value in given.items() if value]:
+        raise ConfigError(f"--{idle[0]} belongs to --queries; leave it out with a head's probes")
+
+
+def _check_several(
+    queries: list[Path] | None, mechanism: str, top_only: int | None, checkpoints: list[Path] | None
+) -> None:
+    """Refuse options for many rows or many checkpoints beside what they cannot go with."""
+    if queries is not None and (top_only or checkpoints):
+        raise ConfigError("--top-only and --checkpoints belong to a head's probes; leave them out with --queries")
+    if top_only and checkpoints:
+        raise ConfigError("--checkpoints compares the ranks of all rows, which --top-only does not keep; choose one")
+    if checkpoints and mechanism != "induction":
+        raise ConfigError("--checkpoints compares the probes of an induction head; leave --mechanism out")
+    if missing := [path for path in checkpoints or () if not path.is_dir()]:
+        raise ConfigError(f"--checkpoints: there is no folder '{missing[0]}'; give folders of saved checkpoints")
 
 
 def _place(model: str, folder: Path) -> Path:

@@ -9,14 +9,16 @@ from imprint.attribution import (
     AttributeModel,
     EkfacOptions,
     HeadMechanism,
+    HeadOfModel,
     HeadParts,
     Scores,
+    attribute_sharded,
     score_table,
 )
 from imprint.cli.output import print_json, print_lines, print_table
 from imprint.cli.progress import TerminalReporter
 from imprint.corpus import Packed, PackedCorpus
-from imprint.runs import Store, atomic_file
+from imprint.runs import Executor, Store, atomic_file
 
 
 def attribute_one_head(
@@ -30,13 +32,14 @@ def attribute_one_head(
     top: int,
     folder: Path,
     *,
+    executor: Executor | None = None,
     json: bool,
 ) -> None:
-    """Score (or read) and print the rows of highest influence."""
+    """Score (or read) and print the rows of highest influence; with an executor in shards, else in one piece."""
     reporter = TerminalReporter(quiet=json)
     store = Store(folder / "store")
     packed = Packed.load(store.get(packing))
-    step = AttributeModel(
+    question = HeadOfModel(
         model=model,
         packed=packing,
         head=head,
@@ -45,8 +48,12 @@ def attribute_one_head(
         options=EkfacOptions(**options),
         seed=seed,
     )
-    with reporter.stage("influence of every row", len(packed) + min(len(packed), options["max_rows"])) as advance:
-        scored = store.get(step, progress=reporter, advance=advance)
+    if executor is not None:
+        scored = attribute_sharded(question, store, executor, progress=reporter)
+    else:
+        step = AttributeModel(**dict(question))
+        with reporter.stage("influence of every row", len(packed) + min(len(packed), options["max_rows"])) as advance:
+            scored = store.get(step, progress=reporter, advance=advance)
     scores = Scores.load(scored)
     first = CONSENSUS if mechanism == "induction" else scores.queries[0]
     table = score_table(scored, packed)

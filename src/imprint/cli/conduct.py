@@ -18,7 +18,7 @@ from imprint.report import (
     write_evidence,
     write_report,
 )
-from imprint.runs import LocalExecutor, write_bytes_atomic
+from imprint.runs import Executor, write_bytes_atomic
 from imprint.studies import (
     MechanismResult,
     MechanismStudy,
@@ -26,15 +26,14 @@ from imprint.studies import (
     Study,
     run_mechanism_study,
     run_perturbation_study,
-    workers,
 )
 
 Result = MechanismResult | PerturbationResult
 
 
-def conduct(study: Study, out: Path, *, processes: int | None, as_json: bool) -> Result:
+def conduct(study: Study, out: Path, *, executor: Executor, as_json: bool) -> Result:
     """Run a study of any kind into a folder, write report and evidence, and tell the answer."""
-    result = _run(study, out, LocalExecutor(workers=processes or workers()), TerminalReporter())
+    result = _run(study, out, executor, TerminalReporter())
     page = conclude(result, out)
     if as_json:
         print_json(evidence(result))
@@ -63,7 +62,7 @@ def _hand_over_sheet(result: PerturbationResult, out: Path) -> None:
             write_bytes_atomic(out / name, (result.sheet / name).read_bytes())
 
 
-def _run(study: Study, out: Path, executor: LocalExecutor, reporter: TerminalReporter) -> Result:
+def _run(study: Study, out: Path, executor: Executor, reporter: TerminalReporter) -> Result:
     if isinstance(study, MechanismStudy):
         return run_mechanism_study(study, out, executor=executor, reporter=reporter)
     return run_perturbation_study(study, out, executor=executor, reporter=reporter)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from imprint.cli.arguments import Count
+from imprint.cli.executors import ExecutorName, chosen_executor
 from imprint.cli.output import output_folder
 from imprint.errors import ConfigError
 
@@ -14,6 +15,8 @@ def demo(
     seeds: int = 5,
     controls: Literal["random", "all"] = "random",
     processes: Count | None = None,
+    executor: ExecutorName = "local",
+    address: str | None = None,
     json: bool = False,
 ) -> None:
     """Collect text, train, locate the head, attribute it, retrain without its data, and report: about seven minutes.
@@ -23,6 +26,8 @@ def demo(
         seeds: Pipeline seeds an arm; below five no registered hypothesis can be supported.
         controls: "random", or "all" for the whole ladder (random, loss, length and domain matched).
         processes: Training processes at a time; by default one a core.
+        executor: "local": processes of this machine; "ray": a Ray cluster (`pip install 'imprint[ray]'`).
+        address: HOST:PORT of a running Ray cluster that shares the output folder; by default one is started here.
         json: Print the evidence as JSON on standard output and nothing else.
     """
     if seeds < 2:
@@ -33,4 +38,5 @@ def demo(
 
     kinds = CONTROL_KINDS if controls == "all" else ("random",)
     study = MechanismStudy(training=TrainingOptions(seeds=seeds), interventions=InterventionOptions(controls=kinds))
-    conduct(study, output_folder(out), processes=processes, as_json=json)
+    with chosen_executor(executor, address, processes) as chosen:
+        conduct(study, output_folder(out), executor=chosen, as_json=json)

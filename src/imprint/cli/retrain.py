@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Literal
 
 from imprint.cli.arguments import Count
+from imprint.cli.executors import ExecutorName, chosen_executor
 from imprint.cli.output import output_folder, print_json, print_lines, print_table
 from imprint.cli.progress import TerminalReporter
-from imprint.runs import LocalExecutor
 
 
 def retrain(
@@ -17,6 +17,8 @@ def retrain(
     kind: Literal["delete", "replace", "duplicate"] = "delete",
     out: Path | None = None,
     processes: Count | None = None,
+    executor: ExecutorName = "local",
+    address: str | None = None,
     json: bool = False,
 ) -> None:
     """Train a study's seeds again without (or with more of) the documents that you name, beside matched controls.
@@ -29,16 +31,18 @@ def retrain(
         kind: "delete" masks their loss, "replace" puts other documents in their place, "duplicate" shows them twice.
         out: Folder for results; by default `runs/<name of the study file>`, where finished training is reused.
         processes: Training processes at a time; by default one a core.
+        executor: "local": processes of this machine; "ray": a Ray cluster (`pip install 'imprint[ray]'`).
+        address: HOST:PORT of a running Ray cluster that shares the output folder; by default one is started here.
         json: Print the effects as JSON on standard output and nothing else.
     """
-    from imprint.studies import load_mechanism_study, workers
+    from imprint.studies import load_mechanism_study
     from imprint.studies.mechanism.retraining import retrain_documents
 
     described = load_mechanism_study(study)
     folder = output_folder(out or Path("runs") / study.stem)
-    executor = LocalExecutor(workers=processes or workers())
     reporter = TerminalReporter(quiet=json)
-    found = retrain_documents(described, documents, folder, kind=kind, executor=executor, reporter=reporter)
+    with chosen_executor(executor, address, processes) as chosen:
+        found = retrain_documents(described, documents, folder, kind=kind, executor=chosen, reporter=reporter)
     if json:
         effects = [
             {"arm": item.arm, "is_control": item.is_control, "p": item.p, "bound": item.note, **item.effect.as_dict()}

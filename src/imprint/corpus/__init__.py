@@ -16,7 +16,8 @@ from imprint.corpus.abilities import (
 from imprint.corpus.collect import DOMAINS, collect_machine_text, machine_roots
 from imprint.corpus.cutting import cut
 from imprint.corpus.documents import Corpus, Document, Slice
-from imprint.corpus.packing import Packed, pack
+from imprint.corpus.mapped import MappedRows
+from imprint.corpus.packing import Packed, join, pack
 from imprint.corpus.passages import passages
 from imprint.corpus.planted import BOILERPLATE, NOISE, NOVEL_REPEATS, boilerplate, noise, novel_repeats
 from imprint.corpus.readers import read_corpus
@@ -24,6 +25,7 @@ from imprint.corpus.steps import (
     CORPUS_FILE,
     TOKENIZER_FOLDER,
     FileCorpus,
+    JoinedPacked,
     MachineCorpus,
     PackedCorpus,
     ShuffledStream,
@@ -54,7 +56,9 @@ __all__ = [
     "Corpus",
     "Document",
     "FileCorpus",
+    "JoinedPacked",
     "MachineCorpus",
+    "MappedRows",
     "Packed",
     "PackedCorpus",
     "PlantedWorld",
@@ -70,6 +74,7 @@ __all__ = [
     "compression_ratio",
     "cut",
     "is_byte_tokenizer",
+    "join",
     "machine_roots",
     "nested_brackets",
     "noise",

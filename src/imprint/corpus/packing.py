@@ -95,6 +95,26 @@ class Packed:
         return cls(**arrays, document_ids=tuple(names["document_ids"]), domains=tuple(names["domains"]))
 
 
+def join(parts: Sequence[Packed]) -> Packed:
+    """Several packed corpora end to end, rows and documents in their order; a row keeps its index in the first part.
+
+    Raises:
+        ConfigError: rows of different lengths, or no part.
+    """
+    contexts = sorted({part.context for part in parts})
+    if len(contexts) != 1:
+        raise ConfigError(f"rows of {contexts} tokens cannot stand in one corpus; pack all parts with the same context.")
+    shifts = np.cumsum([0, *(len(part.document_ids) for part in parts[:-1])])
+    return Packed(
+        tokens=np.concatenate([part.tokens for part in parts]),
+        lengths=np.concatenate([part.lengths for part in parts]),
+        document=np.concatenate([part.document + shift for part, shift in zip(parts, shifts, strict=True)]),
+        offsets=np.concatenate([part.offsets for part in parts]),
+        document_ids=tuple(chain.from_iterable(part.document_ids for part in parts)),
+        domains=tuple(chain.from_iterable(part.domains for part in parts)),
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Encoded:
     """Token ids of all documents end to end, and how many each document has."""

@@ -1,5 +1,6 @@
 """The corpus as content-addressed steps: collected or read, planted, cut, packed, and put in training order."""
 
+import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +10,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from imprint.corpus.collect import collect_machine_text
 from imprint.corpus.documents import Corpus
-from imprint.corpus.packing import Packed, pack
+from imprint.corpus.packing import Packed, join, pack
 from imprint.corpus.passages import passages
 from imprint.corpus.planted import boilerplate, novel_repeats
 from imprint.corpus.readers import read_corpus
@@ -122,6 +123,19 @@ class PackedCorpus(Step):
         tokenizer = byte_tokenizer() if self.tokenizer is None else _tokenizer(self.tokenizer)
         pack(Corpus.load(context.get(self.corpus) / CORPUS_FILE), tokenizer, context=self.context).save(folder)
         tokenizer.save_pretrained(folder / TOKENIZER_FOLDER)
+
+
+class JoinedPacked(Step):
+    """Several packed corpora as one; rows of the first keep their indices, so its streams can be edited to show the others."""
+
+    parts: tuple[Step, ...] = Field(min_length=1)
+
+    def execute(self, folder: Path, context: Context) -> None:
+        """Join and save, with the tokenizer of the first part if it has one."""
+        folders = [context.get(part) for part in self.parts]
+        join([Packed.load(each) for each in folders]).save(folder)
+        if (folders[0] / TOKENIZER_FOLDER).is_dir():
+            shutil.copytree(folders[0] / TOKENIZER_FOLDER, folder / TOKENIZER_FOLDER, dirs_exist_ok=True)
 
 
 def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:

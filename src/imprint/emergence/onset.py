@@ -62,13 +62,3 @@ def _crossing(values: Sequence[float], index: int, level: float) -> float:
 def _between(steps: Sequence[int], index: int, share: float) -> float:
     low, high = np.log(max(steps[max(index - 1, 0)], 1)), np.log(max(steps[index], 1))
     return float(np.exp(low + share * (high - low)))
-
-
-def inside_transition(steps: Sequence[int], strength: Sequence[float]) -> int:
-    """The checkpoint inside the transition: up to the peak, the one whose strength is nearest to half of the peak's.
-
-    Before the transition trivial scores win, after it the head no longer learns (METHODS §2.5). The first of equals.
-    """
-    peak = int(np.argmax(strength))
-    distance = np.abs(np.asarray(strength[: peak + 1]) - 0.5 * strength[peak])
-    return int(steps[int(np.argmin(distance))])

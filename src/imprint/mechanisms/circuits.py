@@ -10,13 +10,16 @@ from transformers import PreTrainedModel
 
 from imprint.capabilities import RepeatProbe
 from imprint.errors import ConfigError
+from imprint.mechanisms.locate import HeadFindings, Location
 from imprint.mechanisms.path_patching import ROLES, PatchedPath, path_patching
-from imprint.models import log_probs_of
+from imprint.models import Component, log_probs_of
 from imprint.models.families import Role
 from imprint.stats import Effect, bootstrap_mean
 from imprint.types import Advance, no_progress
 
 _CONTROL = "the clean run"
+SENDERS = 4
+"""How many heads below an induction head are tried as its previous-token head, one by one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +37,42 @@ class CircuitPath:
     def as_dict(self) -> dict[str, object]:
         """Plain numbers and words, for JSON."""
         return asdict(self)
+
+
+def induction_circuit(
+    model: PreTrainedModel, probe: RepeatProbe, found: Location, *, seed: int = 0, advance: Advance = no_progress
+) -> list[CircuitPath]:
+    """The paths into the best induction head from what may be its previous-token heads; none without an induction head.
+
+    Senders are those of `circuit_senders`: four heads alone, so that the weaker ones are controls of the stronger, and a
+    layer as one. The receiver is read at the offset where it looks. `advance` counts senders.
+
+    Trust: as `circuit_paths`. The senders are those with the most attention to the token before; a circuit through other
+    heads is not looked for.
+    """
+    receiver = found.best("induction")
+    senders = [] if receiver is None else circuit_senders(found, receiver)
+    if receiver is None or not senders:
+        return []
+    offset = receiver.best_offset
+    return circuit_paths(model, probe, senders, receiver.head, offset=offset, seed=seed, advance=advance)
+
+
+def circuit_senders(found: Location, receiver: HeadFindings, *, count: int = SENDERS) -> list[str | tuple[str, ...]]:
+    """The `count` heads below the receiver that look most at the token before, then the whole layer of the first as one.
+
+    None for a receiver in layer 0. The job of the previous-token head may be spread over its layer (P11).
+    """
+    below = [head for head in found.heads if _layer(head.head) < _layer(receiver.head)]
+    ranked = [head.head for head in sorted(below, key=lambda head: -head.previous_token)]
+    if not ranked:
+        return []
+    layer = tuple(head.head for head in below if _layer(head.head) == _layer(ranked[0]))
+    return [*ranked[:count], *([layer] if len(layer) > 1 else [])]
+
+
+def _layer(head: str) -> int:
+    return Component.parse(head).layer or 0
 
 
 def circuit_paths(

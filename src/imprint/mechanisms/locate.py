@@ -22,6 +22,7 @@ from imprint.stats import Effect, bootstrap_mean
 from imprint.types import Advance, no_progress
 
 OFFSETS = (-2, -1, 0, 1, 2, 3)
+INDUCTION_OFFSETS = (1, 2)
 NULL_DRAWS = 199
 PREVIOUS_TOKEN_LEAST = 0.2
 """A previous-token head pays at least this much attention to the position before."""
@@ -40,7 +41,8 @@ class HeadFindings:
     best_offset: int
     """Where around the previous occurrence it looks most; +1 is an induction head, +2 reads what layer 0 stored."""
     p_induction: float
-    """Of the worst period, against the largest score of any head at random earlier targets; doubled at offset +2."""
+    """Of the worst period, against the largest score of any head at random earlier targets, doubled at offset +2; or, if
+    larger, against the largest scores of freshly initialised models."""
     p_previous: float
     ablation: Effect | None
     """Drop of the copy's log-probability a token when the head is mean-ablated, in nats; positive = it helps copying.
@@ -90,9 +92,10 @@ def locate(
     """Score every head on probes of several periods and name the induction and previous-token heads.
 
     A head is "induction" when it looks most at offset +1 or +2 (P10), its score there beats the null of the maximum over
-    heads (random earlier targets, and the largest score of freshly initialised models if `initial_maxima` is given) at
-    *every* period, the model copies above chance + 3 standard errors, and mean-ablating the head lowers the copy's
-    log-probability (lower end of the interval above 0). The second offset is a second try, so its p-value is doubled.
+    heads at *every* period, the model copies above chance + 3 standard errors, and mean-ablating the head lowers the copy's
+    log-probability (lower end of the interval above 0). There are two nulls, and the larger p counts: random earlier
+    targets (the second offset is a second try, so its p is doubled), and `initial_maxima`, the largest score of each of
+    some freshly initialised models over heads and both offsets (`prefix_maximum`; at least 19 of them to reach p = .05).
     "Previous token" needs the attention score alone, above .2: its job can be spread over heads
     (P11), so ablate the set before calling one head necessary.
 
@@ -101,8 +104,7 @@ def locate(
     """
     panels = [attention_patterns(model, probe.tokens) for probe in probes]
     null = wrong_target_null(panels[0], probes[0].query, draws=NULL_DRAWS, seed=seed)
-    if initial_maxima is not None:
-        null = torch.cat([null, initial_maxima])
+    initial = torch.zeros(0) if initial_maxima is None else initial_maxima.to(null)
     null_previous = wrong_target_null(panels[0], torch.arange(2, panels[0].shape[-1]), draws=NULL_DRAWS, seed=seed + 1)
     accuracy = copy_accuracy(model, probes, seed=seed)
     copies = _copies_above_chance(accuracy, probes)
@@ -112,7 +114,14 @@ def locate(
     effects = ablation_effects(model, probes, heads=chosen, seed=seed, advance=advance)
     heads = [
         _judge_head(
-            name, attended, effects.get(name), copies=copies, null=null, null_previous=null_previous, level=level
+            name,
+            attended,
+            effects.get(name),
+            copies=copies,
+            null=null,
+            initial=initial,
+            null_previous=null_previous,
+            level=level,
         )
         for name in names
     ]
@@ -121,9 +130,14 @@ def locate(
         copy_accuracy=accuracy,
         copy_chance=probes[0].chance,
         uniform_prefix=uniform_baseline(probes[0].query),
-        null_prefix_95=float(null.quantile(1 - level)),
+        null_prefix_95=max(float(each.quantile(1 - level)) for each in (null, initial) if len(each) > 0),
         null_previous_95=float(null_previous.quantile(1 - level)),
     )
+
+
+def prefix_maximum(model: PreTrainedModel, probe: RepeatProbe) -> float:
+    """The largest prefix matching of any head at offset +1 or +2, for the null of freshly initialised models."""
+    return float(offset_profile(attention_patterns(model, probe.tokens), probe, INDUCTION_OFFSETS).max())
 
 
 class _Attended:
@@ -168,6 +182,7 @@ def _judge_head(
     *,
     copies: bool,
     null: Float[Tensor, "draw"],
+    initial: Float[Tensor, "model"],
     null_previous: Float[Tensor, "other_draw"],
     level: float,
 ) -> HeadFindings:
@@ -175,16 +190,18 @@ def _judge_head(
     offset, previous = attended.best_offset(*place), float(attended.previous[place])
     judged = 2 if offset == 2 else 1  # the first offset is the first try, the second is the second
     worst = attended.worst(*place, offset=judged)
-    p_induction, p_previous = min(1.0, judged * exceedance(worst, null)), exceedance(previous, null_previous)
+    p_induction, p_previous = judged * exceedance(worst, null), exceedance(previous, null_previous)
+    if len(initial) > 0:
+        p_induction = max(p_induction, exceedance(worst, initial))
     needed = ablation is not None and ablation[0].low > 0
-    induction = p_induction <= level and offset in (1, 2) and copies and needed
+    induction = p_induction <= level and offset in INDUCTION_OFFSETS and copies and needed
     return HeadFindings(
         head=name,
         prefix_matching=attended.prefix_effect(*place),
         prefix_matching_worst=worst,
         previous_token=previous,
         best_offset=offset,
-        p_induction=p_induction,
+        p_induction=min(1.0, p_induction),
         p_previous=p_previous,
         ablation=None if ablation is None else ablation[0],
         ablation_accuracy=None if ablation is None else ablation[1],

@@ -51,6 +51,11 @@ def raised_share(logits: Float[Tensor, "*batch candidate"]) -> Float[Tensor, "*b
     return _share(logits.relu()) - _share((-logits).relu())
 
 
+def has_direct_path(model: PreTrainedModel) -> bool:
+    """Whether what a head writes reaches the logits along a path that is linear up to one norm, as OV scores need."""
+    return plain_head(model) is not None and model.config.model_type not in _NORMS_WHAT_ATTENTION_WRITES
+
+
 def readout(model: PreTrainedModel, candidates: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch d_model"]:
     """The direction of the residual stream that raises each candidate's logit above the mean of the vocabulary.
 

@@ -3,6 +3,7 @@
 from imprint.models.activation_store import ActivationStore
 from imprint.models.activations import Activations, capture
 from imprint.models.components import Anatomy, Component, ParameterSlice, check_context
+from imprint.models.extraction import ActivationShard, JoinedActivations, extract_sharded
 from imprint.models.families import FAMILIES, Family, HeadShape, family_of
 from imprint.models.gradients import Capture, OutputGradients, captured, loss_gradients
 from imprint.models.handmade import induction_transformer
@@ -31,6 +32,7 @@ from imprint.models.training import Architecture, Optimisation, checkpoint_name,
 __all__ = [
     "FAMILIES",
     "Ablation",
+    "ActivationShard",
     "ActivationStore",
     "Activations",
     "Anatomy",
@@ -43,6 +45,7 @@ __all__ = [
     "Hook",
     "HookFunction",
     "ImportedModel",
+    "JoinedActivations",
     "Optimisation",
     "OutputGradients",
     "ParameterSlice",
@@ -59,6 +62,7 @@ __all__ = [
     "depth_of",
     "eager_attention",
     "evaluating",
+    "extract_sharded",
     "family_of",
     "head_means",
     "hooked",

@@ -242,7 +242,7 @@ class Activations(Step):
         torch.set_num_threads(1)
         packed = Packed.load(context.get(self.packed))
         capture(
-            self._open(context),
+            captured_model(self.model, self.step, context),
             packed.tokens,
             packed.lengths.astype(np.int64) + 1,
             self.sites,
@@ -252,7 +252,9 @@ class Activations(Step):
             advance=context.advance,
         )
 
-    def _open(self, context: Context) -> PreTrainedModel:
-        if isinstance(self.model, Train):
-            return open_checkpoint(context.get(self.model), self.model.last_step if self.step is None else self.step)
-        return load_model(context.get(self.model) / WEIGHTS_FOLDER, dtype=self.model.dtype)
+
+def captured_model(model: ImportedModel | Train, step: int | None, context: Context) -> PreTrainedModel:
+    """The model whose activations a step captures: an imported one, or a run's checkpoint (None: its last one)."""
+    if isinstance(model, Train):
+        return open_checkpoint(context.get(model), model.last_step if step is None else step)
+    return load_model(context.get(model) / WEIGHTS_FOLDER, dtype=model.dtype)

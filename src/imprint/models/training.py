@@ -39,6 +39,13 @@ class Architecture(BaseModel):
         """The longest sequence that the model takes, in tokens."""
         return int(getattr(self.build_config(), "max_position_embeddings"))  # noqa: B009 - not declared on the base class
 
+    @property
+    def parameters(self) -> int:
+        """How many numbers a model of this architecture has (tied ones counted once)."""
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(self.build_config())  # type: ignore[no-untyped-call]
+        return sum(parameter.numel() for parameter in model.parameters())
+
     def build_config(self) -> PreTrainedConfig:
         """The transformers config that this architecture names.
 

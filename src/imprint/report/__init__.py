@@ -4,6 +4,9 @@
 - `influence_records`: the records of a perturbation study
 - `html`, `markdown`, `writer`: the two renderings and their files
 - `ladder`, `trajectories`, `heatmaps`, `highlight`, `domains`, `forest`, `concentration`: one section each
+- `character`: what the high-influence documents are; `character_records`: its records
+- `mechanism_records`: other mechanisms and the circuit of the heads
+- `window`: influence over checkpoints and heads; `window_records`: its records
 - `influence`: the sections of a perturbation study: `influence_matrix`, `dose_curves`, `variations`
 - `mechanism`, `answer`: from a mechanism study's result to report data and five lines; `perturbation`,
   `perturbation_answer`: the same of a perturbation study; `evidence`: evidence.json of both
@@ -13,6 +16,8 @@
 - `templates/`: HTML, Markdown, style and script
 """
 
+from imprint.report.character import character_record, with_intervals
+from imprint.report.character_records import CharacterRecord
 from imprint.report.evidence import evidence, write_evidence
 from imprint.report.html import render_html
 from imprint.report.influence_records import (
@@ -27,6 +32,7 @@ from imprint.report.influence_records import (
 )
 from imprint.report.markdown import render_markdown
 from imprint.report.mechanism import report_data
+from imprint.report.mechanism_records import CircuitRecord, ScoredMechanismRecord, mechanism_records
 from imprint.report.model import (
     ClaimRecord,
     ComparisonRecord,
@@ -53,11 +59,15 @@ from imprint.report.model import (
     save_report_data,
 )
 from imprint.report.perturbation import perturbation_report
+from imprint.report.window import window_record
+from imprint.report.window_records import WindowFindingsRecord
 from imprint.report.writer import write_report
 
 __all__ = [
     "AbilityRecord",
     "CellRecord",
+    "CharacterRecord",
+    "CircuitRecord",
     "ClaimRecord",
     "ClusterRecord",
     "ComparisonRecord",
@@ -77,6 +87,7 @@ __all__ = [
     "OnsetRecord",
     "ProvenanceRecord",
     "ReportData",
+    "ScoredMechanismRecord",
     "StageRecord",
     "TailRecord",
     "TokenRecord",
@@ -84,14 +95,19 @@ __all__ = [
     "TrustNote",
     "ValidationRecord",
     "VariationRecord",
+    "WindowFindingsRecord",
     "WindowRecord",
+    "character_record",
     "evidence",
     "load_report_data",
+    "mechanism_records",
     "perturbation_report",
     "render_html",
     "render_markdown",
     "report_data",
     "save_report_data",
+    "window_record",
+    "with_intervals",
     "write_evidence",
     "write_report",
 ]

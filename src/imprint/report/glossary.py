@@ -58,6 +58,30 @@ KNOWN: dict[str, Reading] = {
 }
 
 
+KNOWN |= {
+    "induction.other_heads": Reading(
+        label="Other heads",
+        note="Mean prefix matching of the heads above layer 0 but the strongest: what an edit does to heads it is not about.",
+    ),
+    "copying": Reading(
+        label="Copying (OV)", note="The strongest head's raising of the logit of the token that it attends to."
+    ),
+    "duplicate_token": Reading(
+        label="Duplicate-token attention",
+        note="Attention from a repeated token to its first occurrence, strongest head.",
+    ),
+    "downstream.perplexity": Reading(
+        label="Perplexity of foreign text",
+        note="Perplexity a token of text from another source; lower is better.",
+        from_zero=False,
+    ),
+    "downstream.recall": Reading(
+        label="Recall",
+        note="Share of questions about the training text that are answered right among the choices; higher is better.",
+    ),
+}
+
+
 class Glossary:
     """Readings of the metrics of one report: its own notes first, then the built-in ones, then the bare name."""
 

@@ -11,19 +11,21 @@ import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from imprint.report import concentration, domains, forest, heatmaps, highlight, ladder, trajectories, wording
+from imprint.report import character, concentration, domains, forest, heatmaps, highlight, ladder, trajectories, wording
 from imprint.report.arms import arms
 from imprint.report.charts import Figure
 from imprint.report.glossary import Glossary
 from imprint.report.influence import InfluenceView, influence_view
 from imprint.report.interval_plot import interval_plot
 from imprint.report.model import ReportData
+from imprint.report.window import window_view
 
 OPEN_DOCUMENTS = 3
 LISTED_DOCUMENTS = 12
 MECHANISM = {
     "answer": "Answer", "claims": "Claims", "hypotheses": "Hypotheses", "training": "Training", "heads": "Heads",
-    "documents": "Documents", "domains": "Domains", "methods": "Methods", "effects": "Retraining",
+    "documents": "Documents", "domains": "Domains", "character": "Character", "window": "Window", "methods": "Methods",
+    "effects": "Retraining", "doses": "Doses", "sizes": "Sizes", "synthetic": "Synthetic text", "icl": "In-context learning",
     "concentration": "Concentration", "limits": "Limits", "provenance": "Provenance",
 }  # fmt: skip
 """The sections of a mechanism study by their names in the contents; each has a template of its own."""
@@ -88,12 +90,12 @@ def _environment() -> Environment:
         "number": wording.number, "exact": wording.exact, "signed": wording.signed, "fixed": wording.fixed,
         "percent": wording.percent,
         "p_value": wording.p_value, "p_words": wording.p_words, "duration": wording.duration,
-        "listing": wording.listing, "suffix": highlight.suffix,
+        "listing": wording.listing, "suffix": highlight.suffix, "feature_label": character.label,
     }  # fmt: skip
     environment.globals |= {
         "count": wording.count, "interval": wording.interval, "interval_plot": interval_plot,
         "runs": highlight.runs, "rungs": ladder.rungs, "standing": ladder.standing,
-        "references": concentration.REFERENCES,
+        "references": concentration.REFERENCES, "control_meanings": character.MEANINGS,
     }  # fmt: skip
     return environment
 
@@ -124,6 +126,8 @@ def _view(data: ReportData) -> dict[str, Any]:
         "domain_figures": [domains.figure(data.domains)] if data.domains else [],
         "effect_figures": forest.figures(data, glossary),
         "concentration_figure": concentration.figure(data.concentration) if data.concentration else None,
+        "character_views": character.views(data.character),
+        "window_view": window_view(data.attribution_window),
         "influence": influence_view(data.influence) if data.influence else None,
     }
     return {
@@ -136,9 +140,15 @@ def _view(data: ReportData) -> dict[str, Any]:
 
 
 def _contents(data: ReportData) -> dict[str, str]:
-    """The sections in order; a perturbation study without a table of methods has no section for it."""
+    """The sections in order; what was not made and is announced by nothing else has no section."""
     if not data.influence:
-        return MECHANISM
+        optional: dict[str, object] = {
+            "character": data.character,
+            "window": data.attribution_window,
+            "doses": data.doses,
+        }
+        optional |= {"sizes": data.sizes, "synthetic": data.gains, "icl": data.icl}
+        return {name: label for name, label in MECHANISM.items() if name not in optional or optional[name]}
     return {name: label for name, label in PERTURBATION.items() if name != "methods" or data.methods}
 
 
@@ -167,6 +177,8 @@ def _all_figures(sections: dict[str, Any]) -> list[Figure]:
         *sections["trajectory_figures"],
         *(heat_map.figure for heat_map in sections["heat_maps"]),
         *sections["domain_figures"],
+        *(view.figure for view in sections["character_views"] if view.figure),
+        *(sections["window_view"].figures if sections["window_view"] else ()),
         *sections["effect_figures"],
         *([last] if last else []),
         *_influence_figures(sections["influence"]),

@@ -6,12 +6,13 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from imprint.report import ladder, trajectories, wording
+from imprint.report import character, concentration, ladder, trajectories, wording
 from imprint.report.glossary import Glossary
 from imprint.report.influence import cluster_pages, passed_words
 from imprint.report.influence_matrix import matrix
 from imprint.report.model import ReportData
 from imprint.report.records import EffectRecord
+from imprint.report.window import window_view
 
 LISTED_DOCUMENTS = 10
 _LEADING = re.compile(r"^([-+]|\d+[.)])(?=\s)")
@@ -28,6 +29,8 @@ def render_markdown(data: ReportData) -> str:
         metrics=trajectories.metrics(data, glossary),
         summaries=trajectories.summaries(data, glossary),
         grid=grid,
+        character_views=character.views(data.character),
+        window_view=window_view(data.attribution_window),
         pages=cluster_pages(data.influence, grid) if data.influence and grid else (),
         checks=passed_words(data.influence.validation) if data.influence else "",
         documents=sorted(data.documents, key=lambda document: document.rank)[:LISTED_DOCUMENTS],
@@ -51,10 +54,11 @@ def _environment() -> Environment:
     )  # fmt: skip
     environment.filters |= {
         "number": wording.number, "exact": wording.exact, "signed": wording.signed, "percent": wording.percent,
-        "p_value": wording.p_value, "duration": wording.duration,
+        "p_value": wording.p_value, "duration": wording.duration, "feature_label": character.label,
     }  # fmt: skip
     environment.globals |= {
         "count": wording.count, "interval": wording.interval, "rungs": ladder.rungs, "gain": _gain, "standing": ladder.standing,
+        "control_meanings": character.MEANINGS, "references": concentration.REFERENCES,
     }  # fmt: skip
     return environment
 

@@ -7,6 +7,17 @@ import numpy as np
 
 from imprint.corpus import Corpus
 from imprint.report.answer import answer_lines
+from imprint.report.character import character_record, with_intervals
+from imprint.report.further_answer import further_lines
+from imprint.report.further_arms import (
+    dose_records,
+    gain_records,
+    icl_records,
+    is_main,
+    sizes_record,
+    written_records,
+)
+from imprint.report.mechanism_records import mechanism_records
 from imprint.report.model import (
     ClaimRecord,
     ConcentrationRecord,
@@ -25,12 +36,15 @@ from imprint.report.model import (
     TrustNote,
     WindowRecord,
 )
+from imprint.report.window import window_record
 from imprint.runs import versions
 from imprint.stats import benjamini_hochberg
 from imprint.studies import BOILERPLATE, INFLUENCE, NOVEL_REPEATS, STRENGTH, MechanismResult, top_documents
 
+ONE_SIZE = (
+    "One small model on one corpus: nothing here says that the same data matter at another scale (rung 5 needs two)."
+)
 LIMITS = (
-    "One small model on one corpus: nothing here says that the same data matter at another scale (rung 5 needs two).",
     "Influence is first-order, at one checkpoint and of one head; the sum over documents is not the effect of removing"
     " them. Only the retrained arms say that.",
     "The ranking was made on the reference seed and the same documents were edited in every seed.",
@@ -44,10 +58,12 @@ LIMITS = (
 
 def report_data(result: MechanismResult, *, command: str, created: str = "") -> ReportData:
     """Everything the report shows, from the study's result alone."""
+    character = None if result.character is None else character_record(result.character)
+    mechanisms, circuit = mechanism_records(result.location)
     return ReportData(
         title=result.study.title,
         question=f"Which training documents made {result.head} an induction head, and is that causal?",
-        answer_lines=answer_lines(result),
+        answer_lines=(*answer_lines(result), *further_lines(result)),
         claims=tuple(ClaimRecord.model_validate(claim.as_dict()) for claim in result.claims),
         hypotheses=tuple(HypothesisRecord.model_validate(verdict.as_dict()) for verdict in result.verdicts),
         registration=result.registration,
@@ -57,16 +73,25 @@ def report_data(result: MechanismResult, *, command: str, created: str = "") -> 
                 name="copy.ablation_effect", note="Positive: mean-ablating the head lowers the copy's log-probability."
             ),
         ),
-        trajectories=tuple(TrajectoryPoint(**row) for row in result.trajectories.iter_rows(named=True)),
+        trajectories=tuple(
+            TrajectoryPoint(**row)
+            for row in result.trajectories.iter_rows(named=True)
+            if is_main(row["arm"], result) and not row["metric"].startswith("downstream.")
+        ),
         onsets=tuple(
             OnsetRecord(arm=arm, seed=seed, step=None if onset.censored else onset.step, metric=STRENGTH)
             for (arm, seed), onset in result.onsets.items()
+            if is_main(arm, result)
         ),
         windows=(WindowRecord(start=result.window[0], end=result.window[1]),),
         heads=_heads(result),
         chosen_heads=(result.head,),
+        mechanisms=mechanisms,
+        circuit=circuit,
         documents=_documents(result),
-        domains=_domains(result),
+        domains=with_intervals(_domains(result), character),
+        character=character,
+        attribution_window=None if result.over_window is None else window_record(result.over_window),
         methods=tuple(
             MethodRecord(
                 method=row.method,
@@ -82,7 +107,12 @@ def report_data(result: MechanismResult, *, command: str, created: str = "") -> 
         ),
         effects=_effects(result),
         concentration=ConcentrationRecord.model_validate({**result.concentration.as_dict(), "curve": _curve(result)}),
-        limits=LIMITS,
+        doses=dose_records(result),
+        sizes=sizes_record(result),
+        gains=gain_records(result),
+        written=written_records(result),
+        icl=icl_records(result),
+        limits=LIMITS if result.scales else (ONE_SIZE, *LIMITS),
         trust=_trust(result),
         provenance=ProvenanceRecord(
             command=command,
@@ -181,6 +211,7 @@ def _effects(result: MechanismResult) -> tuple[EffectRow, ...]:
             note=item.note,
         )
         for item, q in zip(result.effects, adjusted, strict=True)
+        if is_main(item.arm, result)
     )
 
 

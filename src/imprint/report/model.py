@@ -10,9 +10,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, ValidationError
 
 from imprint.errors import ConfigError, OutputError
+from imprint.report.character_records import CharacterRecord
 from imprint.report.influence_records import InfluenceRecord
+from imprint.report.mechanism_records import CircuitRecord, ScoredMechanismRecord
 from imprint.report.records import EffectRecord as EffectRecord
 from imprint.report.records import Record as Record
+from imprint.report.study_records import DoseRecord, GainRecord, IclRecord, SizesRecord, WrittenRecord
+from imprint.report.window_records import WindowFindingsRecord
 from imprint.runs.files import write_json
 
 
@@ -287,11 +291,24 @@ class ReportData(Record):
     heads: tuple[HeadRecord, ...] = ()
     chosen_heads: tuple[str, ...] = ()
     """Components such as "L1.H2" that are outlined on the heat maps."""
+    mechanisms: tuple[ScoredMechanismRecord, ...] = ()
+    """What else heads do; empty leaves it out."""
+    circuit: CircuitRecord | None = None
+    """The paths into the induction head; None leaves it out."""
     documents: tuple[DocumentRecord, ...] = ()
     domains: tuple[DomainRecord, ...] = ()
     methods: tuple[MethodRecord, ...] = ()
     effects: tuple[EffectRow, ...] = ()
     concentration: ConcentrationRecord | None = None
+    character: CharacterRecord | None = None
+    """What the high-influence documents are; None leaves the section out."""
+    attribution_window: WindowFindingsRecord | None = None
+    """How the influence depends on probe, checkpoint and head; None leaves the section out."""
+    doses: tuple[DoseRecord, ...] = ()
+    sizes: SizesRecord | None = None
+    gains: tuple[GainRecord, ...] = ()
+    written: tuple[WrittenRecord, ...] = ()
+    icl: tuple[IclRecord, ...] = ()
     influence: InfluenceRecord | None = None
     """Set by a perturbation study: its sections take the place of those that only a mechanism study fills."""
     limits: tuple[str, ...] = ()

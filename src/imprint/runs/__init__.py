@@ -17,6 +17,7 @@ from imprint.runs.executor import Executor, LocalExecutor, compute
 from imprint.runs.files import atomic_file, read_json, write_bytes_atomic, write_json, writing
 from imprint.runs.manifest import Entry, FileRecord, Manifest, Problem
 from imprint.runs.progress import Reporter, silent
+from imprint.runs.ray_executor import RayExecutor
 from imprint.runs.recipe import Step, versions
 from imprint.runs.seeds import derive
 from imprint.runs.store import Context, Store
@@ -29,6 +30,7 @@ __all__ = [
     "LocalExecutor",
     "Manifest",
     "Problem",
+    "RayExecutor",
     "Reporter",
     "Step",
     "Store",

@@ -2,11 +2,8 @@
 
 import multiprocessing
 import os
-import pickle
 import signal
-import sys
 import threading
-import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,30 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from imprint.errors import ImprintError
+from imprint.runs.errands import Errand, Failure, answer
 from imprint.runs.recipe import Step
 from imprint.runs.store import Store
 from imprint.types import Advance
 
 _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 5.0
-_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Task:
-    index: int
-    step: Step
-    key: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Failure:
-    """An exception on its way to the parent: pickled whole, or as a type and a message."""
-
-    kind: type[BaseException]
-    message: str
-    pickled: bytes
-    trace: str
+ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -53,7 +34,7 @@ class _Worker:
     connection: Connection
     done: Any
     """Units advanced so far, in memory shared with the process, which alone writes it."""
-    task: _Task | None = None
+    task: Errand | None = None
     started: bool = False
 
 
@@ -73,7 +54,7 @@ def compute_spread(steps: Sequence[Step], *, count: int, root: Path, advance: Ad
 
 
 def _supervise(crew: list[_Worker], steps: Sequence[Step], advance: Advance) -> list[Path]:
-    waiting = deque(_Task(index=index, step=step, key=step.key) for index, step in enumerate(steps))
+    waiting = deque(Errand(index=index, step=step, key=step.key) for index, step in enumerate(steps))
     paths: dict[int, Path] = {}
     reported = 0
     while len(paths) < len(steps):
@@ -119,9 +100,9 @@ def _hire(root: Path) -> _Worker:
 @contextmanager
 def _worker_environment() -> Iterator[None]:
     """What a process must find at its very start: one thread for torch, and no Ctrl-C, which is the parent's affair."""
-    before = {name: os.environ.get(name) for name in _ONE_THREAD}
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
     resource_tracker.ensure_running()  # it unblocks SIGINT when it starts, so it must be started before
-    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -134,7 +115,7 @@ def _worker_environment() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _send(worker: _Worker, task: _Task) -> None:
+def _send(worker: _Worker, task: Errand) -> None:
     worker.task = task
     try:
         worker.connection.send(task)
@@ -150,8 +131,8 @@ def _receive(worker: _Worker) -> dict[int, Path]:
         message = worker.connection.recv()
     except (EOFError, ConnectionResetError):
         raise _death(worker) from None
-    if isinstance(message, _Failure):
-        raise _exception(message)
+    if isinstance(message, Failure):
+        raise message.exception()
     worker.started = True
     task, worker.task = worker.task, None
     return {} if task is None else {task.index: message}
@@ -173,13 +154,6 @@ def _death(worker: _Worker) -> ImprintError:
     )
 
 
-def _exception(failure: _Failure) -> BaseException:
-    error = pickle.loads(failure.pickled) if failure.pickled else failure.kind.__new__(failure.kind, failure.message)
-    error.add_note(f"in a worker process:\n{failure.trace}")
-    assert isinstance(error, BaseException)
-    return error
-
-
 def _serve(connection: Connection, root: Path, done: Any) -> None:
     """Compute what comes over the connection until it closes. Runs in the worker."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -192,43 +166,7 @@ def _serve(connection: Connection, root: Path, done: Any) -> None:
     connection.send(None)
     with suppress(EOFError):
         while True:
-            connection.send(_answer(connection.recv_bytes(), Store(root), advance))
-
-
-def _answer(message: bytes, store: Store, advance: Advance) -> Path | _Failure:
-    try:
-        task: _Task = pickle.loads(message)
-        if task.step.key != task.key:
-            raise ImprintError(
-                f"the code or an input of step {task.step.name} changed after this run had started: run it again"
-            )
-        return store.get(task.step, advance=advance)
-    except Exception as error:
-        return _failure(error)
-
-
-def _failure(error: Exception) -> _Failure:
-    kind = next(base for base in type(error).__mro__ if _is_importable(base))
-    if not isinstance(error, ImprintError):
-        kind = kind if _survives(error) else RuntimeError
-    message = str(error) if kind is not RuntimeError else f"{type(error).__name__}: {error}"
-    pickled = pickle.dumps(error) if _survives(error) else b""
-    return _Failure(kind=kind, message=message, pickled=pickled, trace=traceback.format_exc())
-
-
-def _survives(error: Exception) -> bool:
-    """Whether the exception comes out of a pickle with its type and message."""
-    try:
-        copy = pickle.loads(pickle.dumps(error))
-    except Exception:  # anything may go wrong in a foreign __reduce__ or __init__
-        return False
-    return type(copy) is type(error) and str(copy) == str(error)
-
-
-def _is_importable(kind: type) -> bool:
-    if kind.__module__ == "__mp_main__":
-        return False
-    return getattr(sys.modules.get(kind.__module__), kind.__name__, None) is kind
+            connection.send(answer(connection.recv_bytes(), Store(root), advance))
 
 
 def _end_with_parent() -> None:

@@ -4,6 +4,8 @@ effects       Effect, the number that never travels alone
 resampling    paired t and bootstrap intervals, sign-flip and label permutation
 ranking       AUC, Spearman, purity and enrichment of the top
 multiplicity  Benjamini-Hochberg
+matched_features  features of treated documents against controls of the same stratum
+category_enrichment  categories over-represented among treated documents
 mcnemar       exact McNemar on the items that changed
 power_law     concentration, Hill, power law against lognormal and exponential
 power         power and the smallest detectable effect of a paired design
@@ -19,12 +21,20 @@ curve_fits    least squares over every candidate shape
 undefined     Undefined, what stands where a number cannot
 """
 
+from imprint.stats.category_enrichment import CategoryEnrichment, category_enrichment, mass_enrichment
 from imprint.stats.claims import RUNG_MEANING, RUNGS, Claim, Evidence
 from imprint.stats.dose_response import DoseResponse, Logistic, dose_response
 from imprint.stats.effects import Effect, Unit
 from imprint.stats.hypotheses import Hypothesis, Verdict, judge, judge_paired, registration_digest
 from imprint.stats.impact import Impact, ais, corrected_ais, impact, impacts, random_flip_null
 from imprint.stats.influence_matrix import InfluenceMatrix, InfluenceRecord, influence_matrix
+from imprint.stats.matched_features import (
+    FeatureDifference,
+    MatchedComparison,
+    feature_differences,
+    joint_strata,
+    quantile_bins,
+)
 from imprint.stats.matrix_match import (
     Assignment,
     MatrixCorrelation,
@@ -54,17 +64,20 @@ __all__ = [
     "RUNGS",
     "RUNG_MEANING",
     "Assignment",
+    "CategoryEnrichment",
     "Claim",
     "Concentration",
     "DoseResponse",
     "Effect",
     "Estimate",
     "Evidence",
+    "FeatureDifference",
     "Hypothesis",
     "Impact",
     "InfluenceMatrix",
     "InfluenceRecord",
     "Logistic",
+    "MatchedComparison",
     "MatrixCorrelation",
     "TailFit",
     "ThresholdTest",
@@ -77,6 +90,7 @@ __all__ = [
     "auc_effect",
     "benjamini_hochberg",
     "bootstrap_mean",
+    "category_enrichment",
     "concentration",
     "corrected_ais",
     "discordant_pairs",
@@ -85,13 +99,16 @@ __all__ = [
     "equivalence_permutation",
     "equivalence_power",
     "exact_mcnemar",
+    "feature_differences",
     "fit_tail",
     "hill",
     "impact",
     "impacts",
     "influence_matrix",
+    "joint_strata",
     "judge",
     "judge_paired",
+    "mass_enrichment",
     "matched_p",
     "matrix_correlation",
     "minimal_detectable_effect",
@@ -100,6 +117,7 @@ __all__ = [
     "paired_permutation",
     "paired_power",
     "permutation_of_labels",
+    "quantile_bins",
     "random_flip_null",
     "registration_digest",
     "smallest_p",

@@ -45,7 +45,7 @@ def ranking_rows(
 
 
 def _method_rows(training: PlantedTraining, run: Train, folder: Path, sample: WorldRows, store: Store) -> list[Row]:
-    step, head = _early_transition(folder)
+    step, head = early_transition(folder)
     attribution = Attribution(run=run, step=step, packed=sample, head=head, probe=training.probe, mutant=True)
     scored = store.get(attribution)
     domains = Packed.load(store.get(sample)).row_domains
@@ -85,7 +85,7 @@ def _auc_against(values: np.ndarray, cause: np.ndarray, negative: np.ndarray) ->
     return auc(values[kept], cause[kept])
 
 
-def _early_transition(folder: Path) -> tuple[int, str]:
+def early_transition(folder: Path) -> tuple[int, str]:
     """The checkpoint whose strength is nearest to the target on a log scale, and the strongest head at the end."""
     curve = pl.read_parquet(folder / TRAJECTORY_FILE).filter(pl.col("metric") == STRENGTH).sort("step")
     steps, strength = curve["step"].to_numpy(), curve["value"].to_numpy()

@@ -1,4 +1,4 @@
-"""AT-MDA-5: training without the planted cause (all of it, or a tenth of all rows) against as many random rows."""
+"""AT-MDA-5: training without the planted cause, or without the decile that influence ranks highest, against controls."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from imprint.attribution import Attribution, TopRows
 from imprint.corpus import NOVEL_REPEATS
 from imprint.emergence import Onset, emergence_threshold, onset
 from imprint.interventions.data import EditedStream
@@ -16,7 +17,8 @@ from imprint.runs import Executor, Reporter, Step, Store
 from imprint.stats import paired_difference, paired_permutation
 from imprint.studies.mechanism.comparison import copying_bar
 from imprint.studies.mechanism.metrics import COPYING, STRENGTH
-from imprint.studies.planted_rows import KindRows, RandomRows
+from imprint.studies.planted_ranking import early_transition
+from imprint.studies.planted_rows import InnocentRows, KindRows, RandomRows
 from imprint.studies.planted_training import PlantedTraining
 from imprint.studies.scorecard import Row
 
@@ -43,7 +45,12 @@ def retraining_rows(
     kept = [_onset(folder, folder, training) for folder in references]
     every = training.checkpoint_every
     first = max(every, int(0.4 * min(one.step for one in kept)) // every * every)
-    arms = _arms(training)
+    step, head = early_transition(references[0])
+    attribution = Attribution(run=runs[0], step=step, packed=training.rows, head=head, probe=training.probe)
+    stage = f"planted world {training.name}: attribute"
+    units = training.rows.rows + min(training.rows.rows, attribution.options.max_rows)
+    executor.run([attribution], store, progress=reporter, stage=stage, units=units)
+    arms = [*_arms(training), *_ranked_arms(attribution)]
     edited = [training.measured(_branch(run, arm.rows, first)) for arm in arms for run in runs]
     folders = _train(edited, f"{training.name}, edited", store, executor, reporter)
     rows = []
@@ -62,6 +69,16 @@ def _arms(training: PlantedTraining) -> list[_Arm]:
         _Arm(name="delete all of the cause", rows=cause, gate="never"),
         _Arm(name="delete a tenth, all of it the cause", rows=tenth, gate="later"),
         _Arm(name="delete a tenth at random", rows=RandomRows(packed=packed, like=tenth, seed=0), gate="same"),
+    ]
+
+
+def _ranked_arms(attribution: Attribution) -> list[_Arm]:
+    """The decile that influence ranks highest, and as many rows of the same loss that are not the cause."""
+    top = TopRows(attribution=attribution, fraction=DECILE)
+    innocent = InnocentRows(treated=top, kind=NOVEL_REPEATS, losses=attribution)
+    return [
+        _Arm(name="delete the top decile by influence", rows=top, gate="later"),
+        _Arm(name="delete a tenth of the same loss, none of it the cause", rows=innocent, gate="same"),
     ]
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from imprint.corpus import PlantedWorld, ShuffledStream, WorldRows, planted_world
 from imprint.mechanisms import ProbeOptions, Trajectory
 from imprint.models import Architecture, Optimisation, Train
-from imprint.studies.mechanism.config import default_architecture
+from imprint.studies.mechanism.options import default_architecture
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from imprint.corpus import Packed, PlantedWorld, ShuffledStream, Stream, WorldRows
+from imprint.corpus import JoinedPacked, Packed, PlantedWorld, ShuffledStream, Stream, WorldRows
 from imprint.errors import ConfigError
-from imprint.interventions.data import ROWS_FILE, ControlRows, EditedStream, load_rows
+from imprint.interventions.data import ROWS_FILE, ControlRows, EditedStream, PartRows, load_rows
 from imprint.runs import Context, Step, Store
 
 SHARES = {"prose": 0.5, "novel repeats": 0.3, "noise": 0.2}
@@ -157,3 +157,20 @@ def test_bad_edits(store):
         store.get(edited("replace", rows=GivenRows(rows=tuple(range(60)))))
     with pytest.raises(ValidationError, match="kind"):
         edited("shuffle")
+
+
+def test_inserted_rows_take_their_share_of_the_window(store):
+    other = WorldRows(world=ROWS.world, rows=7, seed=2)
+    joined = JoinedPacked(parts=(ROWS, other))
+    rows = PartRows(joined=joined, part=1)
+    assert load_rows(store.get(rows)).tolist() == list(range(60, 67))
+    whole = Packed.load(store.get(joined))
+    assert np.array_equal(whole.tokens[60:], Packed.load(store.get(other)).tokens)
+    edited = EditedStream(base=BASE, rows=rows, kind="duplicate", share=0.25, first=4, last=12, seed=0)
+    shown = Stream.load(store.get(edited))
+    inserted = np.isin(shown.rows, np.arange(60, 67))
+    assert inserted.sum() == inserted[4:12].sum() == 20
+    assert (np.bincount(shown.rows[inserted])[60:] >= 2).all()  # every row comes about equally often
+    before = Stream.load(store.get(BASE))
+    assert np.array_equal(shown.rows[~inserted], before.rows[~inserted])
+    assert shown.steps == before.steps

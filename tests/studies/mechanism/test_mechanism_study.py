@@ -14,8 +14,8 @@ from imprint.report import (
 )
 from imprint.runs import LocalExecutor, Store, file_digest
 from imprint.studies import STAGES, parse_study, run_mechanism_study, train_untouched
-from imprint.studies.mechanism import study as mechanism
-from imprint.studies.mechanism.study import choose_window
+from imprint.studies.mechanism import attributed as mechanism
+from imprint.studies.mechanism.attributed import choose_window
 from tiny_studies import bytes_of, tiny_content, write_text
 
 HERE = LocalExecutor(workers=1)
@@ -241,7 +241,7 @@ def rising(strength):
     ("strength", "transition", "first"),
     [
         ([0.02, 0.02, 0.05, 0.2, 0.5, 0.6], 300, 200),
-        ([0.02, 0.02, 0.02, 0.02, 0.02, 0.4], 0, 300),
+        ([0.02, 0.02, 0.02, 0.02, 0.02, 0.4], 400, 300),
         ([0.02, 0.3, 0.5, 0.5, 0.5, 0.5], 100, 100),
     ],
 )

@@ -8,7 +8,7 @@ from imprint.errors import ConfigError, CorpusError
 from imprint.interventions.data import load_rows
 from imprint.runs import LocalExecutor, Store
 from imprint.studies import corpora, parse_study
-from imprint.studies.mechanism import study as mechanism
+from imprint.studies.mechanism import attributed as mechanism
 from imprint.studies.mechanism.retraining import DocumentRows, read_ids, retrain_documents
 from tiny_studies import bytes_of, tiny_content, write_text
 

@@ -74,14 +74,14 @@ def test_a_branch_shares_its_trunk_and_differs_by_the_edit_alone(tmp_path):
     data, _, arms = planned(study)
     trunk, top = untouched_run(study, data.train, 1), arms[0].rows
     for arm in arms:
-        run = branch(study, arm, trunk, (20, 40), top, Store(tmp_path))
+        run = branch(study, arm, trunk, (20, 40), Store(tmp_path))
         assert (run.trunk, run.first_step, run.last_step) == (trunk, 20, 40)
         assert (run.seed, run.packed, run.optimisation) == (1, trunk.packed, trunk.optimisation)
         assert (run.stream.base, run.stream.rows, run.stream.kind) == (trunk.stream, arm.rows, arm.kind)
         assert (run.stream.first, run.stream.last) == (20, 40)
         assert run.stream.match == (top if arm.kind == "duplicate" else None)
     with pytest.raises(ValidationError, match="first_step 40 must come before"):
-        branch(study, arms[0], trunk, (40, 40), top, Store(tmp_path))
+        branch(study, arms[0], trunk, (40, 40), Store(tmp_path))
 
 
 def test_an_additive_budget_trains_to_the_end_of_the_longer_stream(tmp_path):
@@ -91,8 +91,8 @@ def test_an_additive_budget_trains_to_the_end_of_the_longer_stream(tmp_path):
     trunk, store = untouched_run(study, data.train, 1), Store(tmp_path / "store")
     rows = KindRows(packed=data.train, kind="novel repeats")
     for kind in ("duplicate", "delete"):
-        arm = Arm(name=f"{kind}_top", kind=kind, rows=rows, control=KEEP)
-        run = branch(study, arm, trunk, (20, 40), rows, store)
+        arm = Arm(name=f"{kind}_top", kind=kind, rows=rows, control=KEEP, match=rows if kind == "duplicate" else None)
+        run = branch(study, arm, trunk, (20, 40), store)
         shown = np.isin(Stream.load(store.get(trunk.stream)).rows[20:40], np.load(store.get(rows) / "rows.npy")).sum()
         extra = -(-int(shown) // study.training.batch) if kind == "duplicate" else 0
         assert run.last_step == 40 + extra
@@ -102,7 +102,7 @@ def test_an_additive_budget_trains_to_the_end_of_the_longer_stream(tmp_path):
 def test_branches_are_every_arm_of_every_seed(tmp_path):
     study = tiny(training={"first_seed": 3, "seeds": 3})
     data, _, arms = planned(study)
-    found = branches(study, arms, data, (20, 40), arms[0].rows, Store(tmp_path))
+    found = branches(study, arms, data, (20, 40), Store(tmp_path))
     assert list(seeds(study)) == [3, 4, 5]
     assert set(found) == {(arm.name, seed) for arm in arms for seed in (3, 4, 5)}
     assert all(trajectory.run.seed == seed for (_, seed), trajectory in found.items())

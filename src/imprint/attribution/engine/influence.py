@@ -76,7 +76,7 @@ def influence(
         batch, together = plan.batch, plan.queries
         options = options.model_copy(update={"batch": plan.fit_batch, "keep_bytes": plan.keep_bytes})
     with evaluating(model):
-        fitted = _fit_rows(len(tokens), options.max_rows, seed)
+        fitted = fitting_rows(len(tokens), options.max_rows, seed)
         known = tokens[fitted], lengths[fitted]
         fast = at_precision(model, options)
         there = subspace.on(fast)
@@ -106,7 +106,7 @@ def influence(
         parts = list[Pass]()
         for start in range(0, len(queries), together):
             asked = queries[start : start + together]
-            directions = _directions(model, subspace, factors, asked, fast.dtype, plain=plain)
+            directions = query_directions(model, subspace, factors, asked, fast.dtype, plain=plain)
             folder = shards if shards is None or together >= len(queries) else shards / f"queries_{start:05d}"
             scored = there
             if by_token and options.token_energy < 1:
@@ -132,7 +132,7 @@ def influence(
     return scores, collected
 
 
-def _directions(
+def query_directions(
     model: PreTrainedModel,
     subspace: Subspace,
     factors: Sequence[BlockFactors],
@@ -200,7 +200,8 @@ def _check_rows(model: PreTrainedModel, tokens: Int[Tensor, "row seq_plus_1"], l
         )
 
 
-def _fit_rows(rows: int, most: int, seed: int) -> Int[Tensor, "fitted"]:
+def fitting_rows(rows: int, most: int, seed: int) -> Int[Tensor, "fitted"]:
+    """The rows that factors are fitted on, ascending: at most `most`, drawn by the seed."""
     order = torch.randperm(rows, generator=torch.Generator().manual_seed(seed))
     return order[:most].sort().values
 

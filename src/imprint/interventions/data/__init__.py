@@ -8,7 +8,7 @@ from imprint.interventions.data.controls import (
     value_matched_rows,
 )
 from imprint.interventions.data.plans import Budget, Window, delete, duplicate, occurrences, replace
-from imprint.interventions.data.steps import ROWS_FILE, ControlRows, EditedStream, EditKind, load_rows
+from imprint.interventions.data.steps import ROWS_FILE, ControlRows, EditedStream, EditKind, PartRows, load_rows
 
 __all__ = [
     "CONTROL_KINDS",
@@ -18,6 +18,7 @@ __all__ = [
     "ControlRows",
     "EditKind",
     "EditedStream",
+    "PartRows",
     "Window",
     "category_matched_rows",
     "delete",

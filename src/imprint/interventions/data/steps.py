@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from imprint.corpus import Packed, Stream
+from imprint.corpus import JoinedPacked, Packed, Stream
 from imprint.interventions.data.controls import ControlKind, category_matched_rows, random_rows, value_matched_rows
 from imprint.interventions.data.plans import Budget, delete, duplicate, occurrences, replace
 from imprint.runs import Context, Step, derive
@@ -57,6 +57,18 @@ class ControlRows(Step):
         return value_matched_rows(treated, pool, losses, seed=seed)
 
 
+class PartRows(Step):
+    """The rows of one part of a joined corpus, as rows of the whole."""
+
+    joined: JoinedPacked
+    part: int = Field(ge=0)
+
+    def execute(self, folder: Path, context: Context) -> None:
+        """Count and save the rows."""
+        sizes = [len(Packed.load(context.get(part))) for part in self.joined.parts]
+        np.save(folder / ROWS_FILE, np.arange(sizes[self.part]) + sum(sizes[: self.part]))
+
+
 class EditedStream(Step):
     """A stream in which `rows` are deleted, replaced or duplicated between steps `first` and `last` (end exclusive)."""
 
@@ -67,6 +79,8 @@ class EditedStream(Step):
     last: int = Field(ge=1)
     match: Step | None = None
     """Duplicate as many presentations as these rows have in the window; by default as many as `rows` have."""
+    share: float | None = Field(default=None, gt=0, lt=1)
+    """Insert so many presentations instead: this share of all that the window has."""
     budget: Budget = "constant"
     seed: int
 
@@ -81,10 +95,15 @@ class EditedStream(Step):
             others = np.setdiff1d(np.unique(stream.rows), rows)
             edited = replace(stream, rows, others, window, seed=seed)
         else:
-            matched = rows if self.match is None else load_rows(context.get(self.match))
-            presentations = int(occurrences(stream, matched, window).sum())
+            presentations = self._presentations(stream, rows, context)
             edited = duplicate(stream, rows, window, presentations=presentations, budget=self.budget, seed=seed)
         edited.save(folder)
+
+    def _presentations(self, stream: Stream, rows: np.ndarray, context: Context) -> int:
+        if self.share is not None:
+            return max(1, round(self.share * (self.last - self.first) * stream.batch))
+        matched = rows if self.match is None else load_rows(context.get(self.match))
+        return int(occurrences(stream, matched, (self.first, self.last)).sum())
 
 
 def load_rows(folder: Path) -> np.ndarray:

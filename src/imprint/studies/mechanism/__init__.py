@@ -1,18 +1,19 @@
 """The mechanism study: which training data made a head, through which mechanism, and is that causal?"""
 
 from imprint.studies.mechanism.arms import Arm, Corpora, corpora
+from imprint.studies.mechanism.character import Character, PoolCharacter, characterise
 from imprint.studies.mechanism.claims import CAPABILITY, draw_claims
 from imprint.studies.mechanism.comparison import ArmEffect, compare_arms, find_onsets
-from imprint.studies.mechanism.config import (
+from imprint.studies.mechanism.config import MechanismStudy
+from imprint.studies.mechanism.hypotheses import FIFTEEN_PERCENT
+from imprint.studies.mechanism.metrics import KEEP, LOG_ONSET, STRENGTH
+from imprint.studies.mechanism.options import (
     BOILERPLATE,
     NOVEL_REPEATS,
     CorpusOptions,
     InterventionOptions,
-    MechanismStudy,
     TrainingOptions,
 )
-from imprint.studies.mechanism.hypotheses import FIFTEEN_PERCENT
-from imprint.studies.mechanism.metrics import KEEP, LOG_ONSET, STRENGTH
 from imprint.studies.mechanism.ranking_quality import DomainShare, MethodScore, basis, top_documents
 from imprint.studies.mechanism.study import INFLUENCE, STAGES, MechanismResult, run_mechanism_study, workers
 from imprint.studies.mechanism.untouched import UntouchedRun, train_untouched
@@ -30,6 +31,7 @@ __all__ = [
     "STRENGTH",
     "Arm",
     "ArmEffect",
+    "Character",
     "Corpora",
     "CorpusOptions",
     "DomainShare",
@@ -37,9 +39,11 @@ __all__ = [
     "MechanismResult",
     "MechanismStudy",
     "MethodScore",
+    "PoolCharacter",
     "TrainingOptions",
     "UntouchedRun",
     "basis",
+    "characterise",
     "compare_arms",
     "corpora",
     "draw_claims",

@@ -4,13 +4,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from imprint.attribution import Attribution, TopRows
-from imprint.corpus import FileCorpus, MachineCorpus, PackedCorpus, ShuffledStream, Stream, TrainingCorpus
+from imprint.corpus import (
+    FileCorpus,
+    JoinedPacked,
+    MachineCorpus,
+    PackedCorpus,
+    ShuffledStream,
+    Stream,
+    TrainingCorpus,
+)
 from imprint.interventions.data import ControlRows, EditedStream, EditKind
 from imprint.mechanisms import Trajectory
 from imprint.models import Train
 from imprint.runs import Step, Store
-from imprint.studies.mechanism.config import BOILERPLATE, NOVEL_REPEATS, MechanismStudy
-from imprint.studies.mechanism.metrics import KEEP
+from imprint.studies.mechanism.arm_names import edits
+from imprint.studies.mechanism.config import MechanismStudy
+from imprint.studies.mechanism.metrics import KEEP, dose_label
+from imprint.studies.mechanism.options import PLANTED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,12 +32,20 @@ class Arm:
     rows: Step
     control: str
     is_control: bool = False
+    match: Step | None = None
+    """The rows whose number of presentations in the window a duplication makes."""
+    share: float | None = None
+    """The share of the window's presentations that inserted rows take."""
+    packed: PackedCorpus | JoinedPacked | None = None
+    """The corpus that holds inserted rows; None: the study's own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Corpora:
     """The packed training and held-out corpora of a study."""
 
+    base: Step
+    """The text before anything is planted in it or cut."""
     train: PackedCorpus
     heldout: PackedCorpus
 
@@ -52,9 +70,11 @@ def corpora(study: MechanismStudy) -> Corpora:
                 "seed": options.seed,
             }
         )
-        return PackedCorpus(corpus=corpus, context=study.architecture.context)
+        return PackedCorpus(corpus=corpus, context=study.architecture.context, tokenizer=options.tokenizer)
 
-    return Corpora(train=packed("train", options.documents), heldout=packed("heldout", options.heldout_documents))
+    return Corpora(
+        base=base, train=packed("train", options.documents), heldout=packed("heldout", options.heldout_documents)
+    )
 
 
 def seeds(study: MechanismStudy) -> range:
@@ -82,67 +102,94 @@ def measured(study: MechanismStudy, run: Train, data: Corpora) -> Trajectory:
 
 
 def plan_arms(study: MechanismStudy, attribution: Attribution, data: Corpora) -> list[Arm]:
-    """All edited arms: the top decile deleted and duplicated, the natural top deleted, and a matched control for each."""
+    """All edits of documents: the highest-ranked ones at every share, and a matched control for each."""
     options = study.interventions
-    top = TopRows(attribution=attribution, ranking=study.ranking, fraction=options.fraction)
-
-    def control(kind: str, treated: Step = top) -> ControlRows:
-        fields = {
-            "treated": treated,
-            "packed": data.train,
-            "kind": kind,
-            "values": attribution,
-            "seed": study.corpus.seed,
-        }
-        return ControlRows.model_validate(fields)
-
-    arms = [Arm(name="delete_top", kind="delete", rows=top, control="delete_random")]
-    for kind in dict.fromkeys(("random", *options.controls)):
-        arms.append(Arm(name=f"delete_{kind}", kind="delete", rows=control(kind), control=KEEP, is_control=True))
+    main = _Edits(study=study, attribution=attribution, data=data, fraction=options.fraction)
+    arms = [main.of_top("delete")]
+    arms += [main.of_control("delete", kind) for kind in dict.fromkeys(("random", *options.controls))]
     if "delete_natural" in study.arms:
-        natural = TopRows(
-            attribution=attribution,
-            ranking=study.ranking,
-            fraction=options.fraction,
-            without_domains=(NOVEL_REPEATS, BOILERPLATE),
-        )
+        natural = main.top.model_copy(update={"without_domains": PLANTED})
         arms.append(Arm(name="delete_natural", kind="delete", rows=natural, control="delete_random"))
-    if options.duplicate:
-        arms.append(Arm(name="duplicate_top", kind="duplicate", rows=top, control="duplicate_random"))
-        arms.append(
-            Arm(name="duplicate_random", kind="duplicate", rows=control("random"), control=KEEP, is_control=True)
+    for kind in edits(options)[1:]:
+        arms += [main.of_top(kind), main.of_control(kind, "random")]
+    for fraction in options.fractions:
+        dose = _Edits(
+            study=study, attribution=attribution, data=data, fraction=fraction, suffix=f"_{dose_label(fraction)}"
         )
+        arms += [arm for kind in edits(options) for arm in (dose.of_top(kind), dose.of_control(kind, "random"))]
     return arms
 
 
-def branch(study: MechanismStudy, arm: Arm, trunk: Train, window: tuple[int, int], top: Step, store: Store) -> Train:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Edits:
+    """The edits of one share of the documents."""
+
+    study: MechanismStudy
+    attribution: Attribution
+    data: Corpora
+    fraction: float
+    suffix: str = ""
+
+    @property
+    def top(self) -> TopRows:
+        return TopRows(attribution=self.attribution, ranking=self.study.ranking, fraction=self.fraction)
+
+    def of_top(self, kind: EditKind) -> Arm:
+        control = f"{kind}_random{self.suffix}"
+        return Arm(name=f"{kind}_top{self.suffix}", kind=kind, rows=self.top, control=control, match=self._match(kind))
+
+    def of_control(self, kind: EditKind, matched: str) -> Arm:
+        fields = {
+            "treated": self.top,
+            "packed": self.data.train,
+            "kind": matched,
+            "values": self.attribution,
+            "seed": self.study.corpus.seed,
+        }
+        rows = ControlRows.model_validate(fields)
+        name = f"{kind}_{matched}{self.suffix}"
+        return Arm(name=name, kind=kind, rows=rows, control=KEEP, is_control=True, match=self._match(kind))
+
+    def _match(self, kind: EditKind) -> TopRows | None:
+        return self.top if kind == "duplicate" else None
+
+
+def branch(study: MechanismStudy, arm: Arm, trunk: Train, window: tuple[int, int], store: Store) -> Train:
     """One arm of one seed: the trunk's checkpoint at the window's start, continued on the edited stream.
 
     With an additive budget a duplicating arm has a longer stream, and trains to its end.
     """
-    additive = arm.kind == "duplicate" and study.interventions.budget == "additive"
+    additive = arm.kind == "duplicate" and arm.share is None and study.interventions.budget == "additive"
     edited = EditedStream(
         base=trunk.stream,
         rows=arm.rows,
         kind=arm.kind,
         first=window[0],
         last=window[1],
-        match=top if arm.kind == "duplicate" else None,
+        match=arm.match,
+        share=arm.share,
         budget="additive" if additive else "constant",
         seed=trunk.seed,
     )
     last = Stream.load(store.get(edited)).steps if additive else trunk.last_step
-    changes = {"stream": edited, "trunk": trunk, "first_step": window[0], "last_step": last, "keep_moments": False}
+    changes = {
+        "stream": edited,
+        "packed": arm.packed or trunk.packed,
+        "trunk": trunk,
+        "first_step": window[0],
+        "last_step": last,
+        "keep_moments": False,
+    }
     return trunk.model_copy(update=changes)
 
 
 def branches(
-    study: MechanismStudy, arms: Sequence[Arm], data: Corpora, window: tuple[int, int], top: Step, store: Store
+    study: MechanismStudy, arms: Sequence[Arm], data: Corpora, window: tuple[int, int], store: Store
 ) -> dict[tuple[str, int], Trajectory]:
     """Every arm of every seed as a measured run, by (arm, seed)."""
     runs = {}
     for seed in seeds(study):
         trunk = untouched_run(study, data.train, seed)
         for arm in arms:
-            runs[arm.name, seed] = measured(study, branch(study, arm, trunk, window, top, store), data)
+            runs[arm.name, seed] = measured(study, branch(study, arm, trunk, window, store), data)
     return runs

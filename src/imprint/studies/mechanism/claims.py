@@ -1,15 +1,17 @@
 """From numbers to claims on the evidence ladder."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from imprint.stats import Claim, Effect, Evidence
 from imprint.studies.mechanism.comparison import ArmEffect
-from imprint.studies.mechanism.config import NOVEL_REPEATS, MechanismStudy
+from imprint.studies.mechanism.config import MechanismStudy
 from imprint.studies.mechanism.hypotheses import FIFTEEN_PERCENT
 from imprint.studies.mechanism.metrics import KEEP, LOG_ONSET, STRENGTH
+from imprint.studies.mechanism.options import NOVEL_REPEATS
 from imprint.studies.mechanism.ranking_quality import MethodScore, basis, cause_auc, cause_purity
 
 CAPABILITY = "in-context copying of novel sequences"
@@ -38,7 +40,12 @@ def draw_claims(
             data=share if purity is None else f"{share} ({purity:.0%} of them planted {NOVEL_REPEATS})",
             mechanism=mechanism,
             capability=CAPABILITY,
-            evidence=(*_association(planted, by), *evidence, *_retraining("delete_top", effects)),
+            evidence=(
+                *_association(planted, by),
+                *evidence,
+                *_retraining("delete_top", effects),
+                *_replication(study, effects),
+            ),
         )
     ]
     if any(effect.arm == "delete_natural" for effect in effects):
@@ -92,7 +99,7 @@ def _mechanism_evidence(
             name="prefix matching of the head, over two repeat periods",
             effect=Effect(**row["prefix_matching"]),
             passed=row["p_induction"] <= 0.05,
-            null=f"largest score over heads at random targets or at initialisation: 95 % below {location['null_prefix_95']:.3f}",
+            null=f"largest score over heads at random targets and at initialisation: 95 % below {location['null_prefix_95']:.3f}",
             note=f"p = {row['p_induction']:.3g}; looks {row['best_offset']:+d} from the previous occurrence",
             trust="attention is not use: read it with the ablation",
         ),
@@ -122,18 +129,37 @@ def _retraining(arm: str, effects: Sequence[ArmEffect]) -> list[Evidence]:
     controls = {item.control for item in treated}
     found = [_arm_evidence(item) for item in treated if item.metric in (LOG_ONSET, STRENGTH)]
     return found + [
-        Evidence(
-            rung=4,
-            name=f"control {item.arm}: emergence shifts by less than 15 % (log steps)",
-            effect=item.effect,
-            passed=abs(item.effect.estimate) < FIFTEEN_PERCENT and not item.note,
-            null="the untouched run of the same seed",
-            note=item.note,
-            trust=RETRAINING_TRUST,
-        )
+        _control_evidence(item)
         for item in effects
         if item.arm in controls and item.control == KEEP and item.metric == LOG_ONSET
     ]
+
+
+def _control_evidence(item: ArmEffect) -> Evidence:
+    return Evidence(
+        rung=4,
+        name=f"control {item.arm}: emergence shifts by less than 15 % (log steps)",
+        effect=item.effect,
+        passed=abs(item.effect.estimate) < FIFTEEN_PERCENT and not item.note,
+        null="the untouched run of the same seed",
+        note=item.note,
+        trust=RETRAINING_TRUST,
+    )
+
+
+def _replication(study: MechanismStudy, effects: Sequence[ArmEffect]) -> list[Evidence]:
+    """At every other size: the delay against random documents, and the random documents' own shift, which must be small."""
+    found = []
+    for scale in study.scales:
+        top, random = f"delete_top@{scale.name}", f"delete_random@{scale.name}"
+        for item in effects:
+            if item.metric != LOG_ONSET or item.control != (random if item.arm == top else f"{KEEP}@{scale.name}"):
+                continue
+            if item.arm == top:
+                found.append(replace(_arm_evidence(item), rung=5))
+            elif item.arm == random:
+                found.append(replace(_control_evidence(item), rung=5))
+    return found
 
 
 def _arm_evidence(item: ArmEffect) -> Evidence:

@@ -11,7 +11,7 @@ from imprint.emergence import Onset, emergence_threshold, onset
 from imprint.mechanisms import TRAJECTORY_FILE, ProbeOptions
 from imprint.stats import Effect, paired_difference, paired_permutation
 from imprint.studies.mechanism.arms import Arm
-from imprint.studies.mechanism.metrics import COPYING, FINAL_METRICS, KEEP, LOG_ONSET, STRENGTH
+from imprint.studies.mechanism.metrics import COPYING, FINAL_METRICS, LOG_ONSET, STRENGTH, untouched
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +69,7 @@ def find_onsets(table: pl.DataFrame, *, chance: float, items: int) -> dict[tuple
     """Every run's emergence; each seed's threshold is half of its untouched run's largest strength."""
     found = {}
     for arm, seed in table.select("arm", "seed").unique(maintain_order=True).iter_rows():
-        threshold = emergence_threshold(curve(table, KEEP, seed, STRENGTH)[1])
+        threshold = emergence_threshold(curve(table, untouched(arm), seed, STRENGTH)[1])
         steps, strength = curve(table, arm, seed, STRENGTH)
         _, copying = curve(table, arm, seed, COPYING)
         found[arm, seed] = onset(steps, strength, copying, threshold=threshold, chance=chance, items=items)
@@ -90,7 +90,7 @@ def compare_arms(
 ) -> list[ArmEffect]:
     """Every arm against its control, and every non-control arm against the untouched runs too, on every metric."""
     known = [metric for metric in FINAL_METRICS if metric in set(table["metric"].unique())]
-    pairs = [(arm, control) for arm in arms for control in dict.fromkeys((arm.control, KEEP))]
+    pairs = [(arm, control) for arm in arms for control in dict.fromkeys((arm.control, untouched(arm.name)))]
     return [
         _effect(table, onsets, arm, control, metric, seeds) for arm, control in pairs for metric in (LOG_ONSET, *known)
     ]

@@ -1,116 +1,25 @@
-"""What the file of a mechanism study may say: one pydantic model per room."""
+"""The file of a mechanism study: one pydantic model, checked as a whole before anything runs."""
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from imprint.attribution import RANKINGS, EkfacOptions
 from imprint.capabilities import icl
-from imprint.interventions.data import Budget, ControlKind
 from imprint.mechanisms import ProbeOptions
-from imprint.models import Architecture, Optimisation
+from imprint.models import Architecture
 from imprint.stats import Hypothesis
+from imprint.studies.mechanism.arm_names import arm_names, smallest_arm_names
 from imprint.studies.mechanism.hypotheses import applicable_hypotheses, check_hypotheses
-from imprint.studies.mechanism.metrics import KEEP
-
-NOVEL_REPEATS = "novel repeats"
-BOILERPLATE = "boilerplate"
-
-
-class CorpusOptions(BaseModel):
-    """Where the text comes from and what is planted in it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    paths: tuple[Path, ...] = ()
-    """Files or folders to read; empty: real text found on this machine."""
-    text_key: str = "text"
-    domain_key: str | None = None
-    bytes_per_domain: int = Field(default=400_000, ge=10_000)
-    documents: int = Field(default=12_000, ge=100)
-    """Training documents, planted ones included; natural domains have equal shares of the rest."""
-    heldout_documents: int = Field(default=1_000, ge=100)
-    passage_bytes: int = Field(default=64, ge=16)
-    novel_repeats: float = Field(default=0.3, ge=0, lt=1)
-    boilerplate: float = Field(default=0.1, ge=0, lt=1)
-    seed: int = 0
-
-    @property
-    def natural(self) -> float:
-        """The share of documents that are not planted."""
-        return 1.0 - self.novel_repeats - self.boilerplate
-
-    @model_validator(mode="after")
-    def _shares_leave_room(self) -> "CorpusOptions":
-        if self.natural <= 0:
-            raise ValueError(
-                f"novel_repeats {self.novel_repeats} and boilerplate {self.boilerplate} leave no room for natural text;"
-                " they must add to less than 1"
-            )
-        return self
-
-
-class TrainingOptions(BaseModel):
-    """How every seed is trained."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    steps: int = Field(default=2000, ge=10)
-    batch: int = Field(default=32, ge=1)
-    checkpoint_every: int = Field(default=100, ge=1)
-    optimisation: Optimisation = Optimisation(learning_rate=5e-3)
-    first_seed: int = 0
-    seeds: int = Field(default=5, ge=2)
-
-    @model_validator(mode="after")
-    def _has_checkpoints(self) -> "TrainingOptions":
-        if self.checkpoint_every >= self.steps:
-            raise ValueError(
-                f"checkpoint_every {self.checkpoint_every} leaves no checkpoint to branch from before the last of"
-                f" {self.steps} steps"
-            )
-        return self
-
-
-class InterventionOptions(BaseModel):
-    """Which rows are edited, when, and against which controls."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    fraction: float = Field(default=0.1, gt=0, lt=0.5)
-    """Share of all training rows in the treated set."""
-    window: tuple[int, int] | None = None
-    """Steps of the edit; by default from the last checkpoint before .6 x the reference's emergence to the end."""
-    controls: tuple[ControlKind, ...] = ("random",)
-    natural: bool = True
-    """Also delete the highest-ranked natural documents: do they move the head?"""
-    budget: Budget = "constant"
-    """Duplicates take the place of other documents ("constant"), or come on top and make the run longer ("additive")."""
-    duplicate: bool = True
-    """Also duplicate the treated set (augmentation), against duplicated random rows."""
-
-
-def default_architecture() -> Architecture:
-    """The demo's model: a plain GPT-2 of two layers on bytes, nearly attention-only, no dropout."""
-    return Architecture(
-        model_type="gpt2",
-        config={
-            "vocab_size": 256,
-            "n_positions": 64,
-            "n_embd": 64,
-            "n_layer": 2,
-            "n_head": 4,
-            "n_inner": 16,
-            "resid_pdrop": 0.0,
-            "embd_pdrop": 0.0,
-            "attn_pdrop": 0.0,
-            "initializer_range": 0.125,
-            "tie_word_embeddings": False,
-            "bos_token_id": 0,
-            "eos_token_id": 0,
-        },
-    )
+from imprint.studies.mechanism.options import (
+    AugmentationOptions,
+    CorpusOptions,
+    DownstreamOptions,
+    InterventionOptions,
+    Scale,
+    TrainingOptions,
+    default_architecture,
+)
 
 
 class MechanismStudy(BaseModel):
@@ -128,17 +37,77 @@ class MechanismStudy(BaseModel):
     ranking: str = "consensus"
     """Which ranking chooses the treated rows: "consensus", a probe, `<probe>/dot` or a baseline."""
     interventions: InterventionOptions = InterventionOptions()
+    checkpoints: int = Field(default=1, ge=1, le=20)
+    """At how many checkpoints of the transition the influence is computed; the ranking is that of the middle one."""
+    augmentation: AugmentationOptions | None = None
+    scale: str = Field(default="", pattern=r"^[A-Za-z0-9_-]*$")
+    """What the study's own model is called beside its other scales; by default its parameters."""
+    scales: tuple[Scale, ...] = ()
+    """Other models on which the main arms are repeated."""
+    downstream: DownstreamOptions | None = None
     hypotheses: tuple[Hypothesis, ...] = Field(
         default_factory=lambda data: applicable_hypotheses(
-            arm_names(data["corpus"], data["interventions"]), planted=data["corpus"].novel_repeats > 0
+            arm_names(data["corpus"], data["interventions"], data["augmentation"]),
+            planted=data["corpus"].novel_repeats > 0,
         )
     )
     """By default those of the demo's six whose arms are run."""
 
     @property
     def arms(self) -> tuple[str, ...]:
-        """The names of all arms, the untouched one first."""
-        return arm_names(self.corpus, self.interventions)
+        """The names of all arms, the untouched one first; those of another scale end in `@` and its name."""
+        here = arm_names(self.corpus, self.interventions, self.augmentation)
+        if self.scales and self.smallest != self.scale:
+            here += smallest_arm_names(self.augmentation)
+        there = [f"{arm}@{scale.name}" for scale in self.scales for arm in self._arms_at(scale)]
+        return (*here, *there)
+
+    def _arms_at(self, scale: Scale) -> tuple[str, ...]:
+        alone = self.at(scale)
+        names = arm_names(alone.corpus, alone.interventions, alone.augmentation)
+        return names if scale.name == self.smallest else (*names, *smallest_arm_names(self.augmentation))
+
+    @property
+    def smallest(self) -> str:
+        """The name of the smallest model of all scales, this study's own among them."""
+        sizes = {self.scale: self.architecture.parameters}
+        sizes |= {scale.name: scale.architecture.parameters for scale in self.scales}
+        return min(sizes, key=lambda name: sizes[name])
+
+    def at(self, scale: Scale) -> "MechanismStudy":
+        """The study of the scale alone: the same text, probe and ranking, the main deletion and the augmentation."""
+        training = {"steps": scale.steps, "batch": scale.batch, "optimisation": scale.optimisation}
+        edits = {"controls": ("random",), "natural": False, "duplicate": False, "replace": False, "fractions": ()}
+        changes = {
+            "architecture": scale.architecture,
+            "training": self.training.model_copy(
+                update={name: new for name, new in training.items() if new is not None}
+            ),
+            "interventions": self.interventions.model_copy(update={**edits, "window": None}),
+            "scale": scale.name,
+            "scales": (),
+            "checkpoints": 1,
+            "augmentation": self.augmentation and self.augmentation.model_copy(update={"natural": False}),
+            "hypotheses": (),
+        }
+        return self.model_copy(update=changes)
+
+    @model_validator(mode="after")
+    def _scales_fit(self) -> "MechanismStudy":
+        names = [self.scale, *(scale.name for scale in self.scales)]
+        if len(set(names)) < len(names):
+            raise ValueError(
+                f"two scales have the same name: {', '.join(map(repr, names))}; name scale and scales apart"
+            )
+        for scale in self.scales:
+            if scale.architecture.context != self.architecture.context:
+                raise ValueError(
+                    f"scale '{scale.name}' has a context of {scale.architecture.context} tokens, the study's own model"
+                    f" {self.architecture.context}; rows are shared, so give all scales the same"
+                )
+            checked = {**self.at(scale).model_dump(exclude={"hypotheses"}), "hypotheses": ()}
+            MechanismStudy.model_validate(checked)
+        return self
 
     @model_validator(mode="after")
     def _window_fits(self) -> "MechanismStudy":
@@ -192,13 +161,3 @@ class MechanismStudy(BaseModel):
             raise ValueError(f"ranking '{self.ranking}' is not known; choose one of {', '.join(RANKINGS)}")
         check_hypotheses(self.hypotheses, self.arms, planted=self.corpus.novel_repeats > 0)
         return self
-
-
-def arm_names(corpus: CorpusOptions, interventions: InterventionOptions) -> tuple[str, ...]:
-    """The names of a study's arms, the untouched one first; the natural one only where something is planted beside it."""
-    names = [KEEP, "delete_top", *(f"delete_{kind}" for kind in dict.fromkeys(("random", *interventions.controls)))]
-    if interventions.natural and corpus.natural < 1:
-        names.append("delete_natural")
-    if interventions.duplicate:
-        names += ["duplicate_top", "duplicate_random"]
-    return tuple(names)

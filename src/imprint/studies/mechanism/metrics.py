@@ -1,5 +1,6 @@
 """The names that a study measures and registers: metrics, the untouched arm, and how a registered metric is written."""
 
+from imprint.capabilities import PERPLEXITY, RECALL
 from imprint.errors import ConfigError
 
 KEEP = "keep"
@@ -9,6 +10,7 @@ COPYING = "copy.accuracy"
 LOG_ONSET = "onset"
 """Emergence in log training steps; an effect of .14 is a delay of 15 %."""
 REPEATS_LOSS = "loss.repeats"
+OTHER_HEADS = "induction.other_heads"
 FINAL_METRICS = (
     STRENGTH,
     "previous_token",
@@ -18,9 +20,27 @@ FINAL_METRICS = (
     "icl.fewshot",
     "loss.heldout",
     REPEATS_LOSS,
+    OTHER_HEADS,
+    "copying",
+    "duplicate_token",
+    PERPLEXITY,
+    RECALL,
 )
+DOWNSTREAM = (PERPLEXITY, RECALL)
+"""What an edit must leave as it was: perplexity of foreign text, and recall of the training text."""
 CAUSE_AUC = "auc.novel_repeats"
 """How well the study's ranking separates the planted novel repeats from all other documents."""
+
+
+def dose_label(fraction: float) -> str:
+    """How an arm's name says at which share it edits: 0.03 is `3pct`."""
+    return f"{100 * fraction:g}pct".replace(".", "p")
+
+
+def untouched(arm: str) -> str:
+    """The untouched arm of the same size: arms of another scale end in `@` and its name."""
+    _, at, scale = arm.partition("@")
+    return KEEP + at + scale
 
 
 def parse_metric(name: str) -> tuple[str, str, str]:

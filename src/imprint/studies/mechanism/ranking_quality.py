@@ -9,7 +9,7 @@ import numpy as np
 from imprint.attribution import BASELINES, CONSENSUS, PROBES, Scores, ranking
 from imprint.corpus import Packed
 from imprint.stats import Effect, auc_effect, bootstrap_mean, top_purity
-from imprint.studies.mechanism.config import BOILERPLATE, NOVEL_REPEATS
+from imprint.studies.mechanism.options import BOILERPLATE, NOVEL_REPEATS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,10 +11,10 @@ from imprint.errors import ConfigError
 from imprint.interventions.data import ROWS_FILE, ControlRows, EditKind
 from imprint.runs import Context, Executor, Reporter, Step, Store, silent
 from imprint.studies.mechanism.arms import Arm, branches, corpora, measured, seeds, untouched_run
+from imprint.studies.mechanism.attributed import choose_window, train_and_measure
 from imprint.studies.mechanism.comparison import ArmEffect, compare_arms, copying_bar, find_onsets, read_trajectories
 from imprint.studies.mechanism.config import MechanismStudy
 from imprint.studies.mechanism.metrics import KEEP
-from imprint.studies.mechanism.study import choose_window, train_and_measure
 from imprint.studies.registration import check_registered, register
 
 
@@ -87,7 +87,7 @@ def retrain_documents(
     kept = train_and_measure(untouched, "train: untouched runs", store, executor, reporter)
     _, _, window = choose_window(study, read_trajectories(kept))
     arms = _arms(study, given, data.train, kind)
-    runs = branches(study, arms, data, window, given, store)
+    runs = branches(study, arms, data, window, store)
     table = read_trajectories(kept | train_and_measure(runs, "retrain the arms", store, executor, reporter))
     chance, items = copying_bar(study.probe, data.train.context)
     onsets = find_onsets(table, chance=chance, items=items)
@@ -96,8 +96,9 @@ def retrain_documents(
 
 def _arms(study: MechanismStudy, given: Step, packed: Step, kind: EditKind) -> Sequence[Arm]:
     controls = [name for name in dict.fromkeys(("random", *study.interventions.controls)) if name != "loss"]
-    arms = [Arm(name=f"{kind}_given", kind=kind, rows=given, control=f"{kind}_random")]
+    match = given if kind == "duplicate" else None
+    arms = [Arm(name=f"{kind}_given", kind=kind, rows=given, control=f"{kind}_random", match=match)]
     for name in controls:
         rows = ControlRows.model_validate({"treated": given, "packed": packed, "kind": name, "seed": study.corpus.seed})
-        arms.append(Arm(name=f"{kind}_{name}", kind=kind, rows=rows, control=KEEP, is_control=True))
+        arms.append(Arm(name=f"{kind}_{name}", kind=kind, rows=rows, control=KEEP, is_control=True, match=match))
     return arms

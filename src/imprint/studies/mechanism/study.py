@@ -1,23 +1,24 @@
 """The mechanism study: from text to a causal claim about which data made a head, on one screen."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from imprint.attribution import Attribution, Scores, TopRows, ranking
-from imprint.corpus import Packed
-from imprint.emergence import Onset, inside_transition
-from imprint.errors import ImprintError
+from imprint.attribution import Scores, ranking
+from imprint.corpus import CORPUS_FILE, Corpus, Packed
+from imprint.emergence import Onset, transition_checkpoints
 from imprint.interventions.data import load_rows
-from imprint.mechanisms import LocateHeads, Trajectory
-from imprint.runs import Executor, Reporter, Step, Store, read_json, silent
-from imprint.stats import Claim, Concentration, Verdict, concentration
+from imprint.runs import Executor, Reporter, Store, silent
+from imprint.stats import Claim, Concentration, Effect, Undefined, Verdict, concentration
 from imprint.studies.clock import Clock
-from imprint.studies.mechanism.arms import Arm, Corpora, branches, corpora, measured, plan_arms, seeds, untouched_run
+from imprint.studies.mechanism.arms import corpora, seeds
+from imprint.studies.mechanism.attributed import AttributedHead, attribute_heads, find_heads, train_untouched_runs
+from imprint.studies.mechanism.character import Character, characterise
 from imprint.studies.mechanism.claims import draw_claims
 from imprint.studies.mechanism.comparison import (
     ArmEffect,
@@ -28,14 +29,20 @@ from imprint.studies.mechanism.comparison import (
     read_trajectories,
 )
 from imprint.studies.mechanism.config import MechanismStudy
-from imprint.studies.mechanism.metrics import COPYING, KEEP, STRENGTH
+from imprint.studies.mechanism.downstream import measure_downstream
+from imprint.studies.mechanism.gains import Gain, gains
+from imprint.studies.mechanism.icl_link import IclLink, icl_links
+from imprint.studies.mechanism.metrics import KEEP, STRENGTH
+from imprint.studies.mechanism.options import PLANTED
+from imprint.studies.mechanism.plans import Plan, plan_all, retrain_all
 from imprint.studies.mechanism.ranking_quality import DomainShare, MethodScore, domain_shares, score_methods
+from imprint.studies.mechanism.scales import ScaleFinding, cost_exponent, here_and_there
+from imprint.studies.mechanism.synthesis import WrittenText, written_texts
 from imprint.studies.mechanism.verdicts import judge_all
+from imprint.studies.mechanism.window import WindowFindings, window_findings
 from imprint.studies.registration import check_registered, register
 
 STAGES = ("corpus", "train", "locate", "attribute", "intervene", "report")
-LEAST_STRENGTH = 0.2
-"""Prefix matching that the reference run must reach somewhere, or there is no induction head to attribute."""
 INFLUENCE = "contrastive"
 """The probe whose influence (not only its rank) is summed by domain and shown by token."""
 
@@ -69,6 +76,17 @@ class MechanismResult:
     keys: dict[str, str]
     warnings: tuple[str, ...]
     seconds: dict[str, float]
+    character: Character | None = None
+    """What the highest-ranked documents are."""
+    over_window: WindowFindings | None = None
+    """Influence at several checkpoints and on several heads, where the study asks for it."""
+    icl: Sequence[IclLink] = ()
+    written: Sequence[WrittenText] = ()
+    scales: Sequence[ScaleFinding] = ()
+    """One line a model, smallest first; empty without other scales."""
+    gains: Sequence[Gain] = ()
+    cost: Effect | Undefined | None = None
+    """The power of the parameters by which attribution's cost grows; None for one size."""
 
 
 def run_mechanism_study(
@@ -78,157 +96,115 @@ def run_mechanism_study(
 
     Raises:
         ConfigError: the folder was registered with other hypotheses.
-        ImprintError: no induction head formed in the reference run, so there is nothing to attribute.
+        ImprintError: no induction head formed in a reference run, so there is nothing to attribute.
     """
     store, clock = Store(out / "store"), Clock.of(out)
     check_registered(study.hypotheses, out)
     with clock.stage("corpus"), reporter.stage("corpus: collect, plant, pack", 2) as advance:
         data = corpora(study)
-        packed = Packed.load(store.get(data.train))
-        advance(1)
-        store.get(data.heldout)
-        advance(1)
+        for part in (data.train, data.heldout):
+            store.get(part)
+            advance(1)
     registration = register(study.hypotheses, out)
+    studies = [study, *(study.at(scale) for scale in study.scales)]
     with clock.stage("train"):
-        untouched = _train(study, data, store, executor, reporter)
+        untouched = [train_untouched_runs(one, data, store, executor, reporter) for one in studies]
     with clock.stage("locate"):
-        table = read_trajectories(untouched)
-        reference, transition, window = choose_window(study, table)
-        locating = _locate(study, reference, store, reporter)
-        location = read_json(store.get(locating) / "location.json")
-        head = _target(location)
+        located = find_heads(studies, untouched, store, executor, reporter)
     with clock.stage("attribute"):
-        attribution = Attribution(
-            run=untouched_run(study, data.train, reference),
-            step=transition,
-            packed=data.train,
-            head=head,
-            probe=study.probe,
-            options=study.attribution,
-        )
-        scored = _attribute(attribution, store, len(packed), reporter)
-        values = ranking(scored, study.ranking)
-        top = TopRows(attribution=attribution, ranking=study.ranking, fraction=study.interventions.fraction)
-        chosen = load_rows(store.get(top))
-        scores = Scores.load(scored)
-        methods = score_methods(scored, packed, fraction=study.interventions.fraction)
-        domains = domain_shares(scores.of(INFLUENCE), packed, chosen)
-        concentrated = concentration(scores.of(INFLUENCE), seed=0)
+        heads = attribute_heads(studies, untouched, located, store, executor, reporter)
+        over_window = _over_window(heads[0], store, executor, reporter)
     with clock.stage("intervene"):
-        arms = plan_arms(study, attribution, data)
-        retrained = _intervene(study, arms, data, window, top, store, executor, reporter)
+        plans = plan_all(heads, store)
+        folders = retrain_all(plans, store, executor, reporter)
+        harmed = measure_downstream(study, plans, store, executor, reporter)
     with clock.stage("report"):
-        table = read_trajectories({**untouched, **retrained})
-        chance, items = copying_bar(study.probe, packed.context)
-        onsets = find_onsets(table, chance=chance, items=items)
-        effects = compare_arms(table, onsets, arms, list(seeds(study)))
-        verdicts = judge_all(study, table, onsets, methods, list(seeds(study)))
-        claims = draw_claims(study, head, location, methods, effects)
+        table = pl.concat([read_trajectories(folders), harmed])
+        found = _conclude(study, plans, table, registration, store)
+        character = _characterise(found, heads[0])
+    return replace(found, character=character, over_window=over_window, seconds=clock.seconds)
+
+
+def _over_window(own: AttributedHead, store: Store, executor: Executor, reporter: Reporter) -> WindowFindings | None:
+    """Influence at several checkpoints of the reference run's transition, and on every head at the middle one."""
+    study = own.study
+    if study.checkpoints == 1:
+        return None
+    table = read_trajectories(own.untouched)
+    steps, strength = curve(table, KEEP, own.reference_seed, STRENGTH)
+    return window_findings(
+        own.attribution.run,
+        own.attribution.packed,
+        transition_checkpoints(steps, strength, study.checkpoints),
+        own.transition,
+        own.head,
+        own.location["heads"],
+        probe=study.probe,
+        options=study.attribution,
+        first=own.window[0],
+        last=own.window[1],
+        fraction=study.interventions.fraction,
+        store=store,
+        executor=executor,
+        reporter=reporter,
+    )
+
+
+def _characterise(found: MechanismResult, own: AttributedHead) -> Character:
+    texts = {document.id: document.text for document in Corpus.load(found.texts)}
+    return characterise(
+        found.packed,
+        texts,
+        found.order,
+        losses=np.load(own.scored / "losses.npy"),
+        influence=found.scores.of(INFLUENCE),
+        fraction=found.study.interventions.fraction,
+        planted=PLANTED,
+    )
+
+
+def _conclude(
+    study: MechanismStudy, plans: Sequence[Plan], table: pl.DataFrame, registration: str, store: Store
+) -> MechanismResult:
+    """What the numbers say, from the trained and measured runs alone."""
+    own, options = plans[0].at, study.interventions
+    scores, values = Scores.load(own.scored), ranking(own.scored, study.ranking)
+    methods = score_methods(own.scored, own.packed, fraction=options.fraction)
+    chance, items = copying_bar(study.probe, own.packed.context)
+    onsets = find_onsets(table, chance=chance, items=items)
+    arms = [arm for plan in plans for arm in plan.arms]
+    effects = compare_arms(table, onsets, arms, list(seeds(study)))
+    sizes = here_and_there([plan.at for plan in plans], store) if study.scales else []
     return MechanismResult(
         study=study,
         registration=registration,
-        packed=packed,
-        texts=store.get(data.train.corpus) / "corpus.jsonl",
-        reference_seed=reference,
-        transition=transition,
-        window=window,
-        head=head,
-        location=location,
+        packed=own.packed,
+        texts=store.get(own.data.train.corpus) / CORPUS_FILE,
+        reference_seed=own.reference_seed,
+        transition=own.transition,
+        window=own.window,
+        head=own.head,
+        location=own.location,
         trajectories=table,
         onsets=onsets,
         scores=scores,
         order=np.argsort(-values, kind="stable"),
         methods=methods,
-        domains=domains,
-        concentration=concentrated,
+        domains=domain_shares(scores.of(INFLUENCE), own.packed, load_rows(store.get(own.top))),
+        concentration=concentration(scores.of(INFLUENCE), seed=0),
         effects=effects,
         treated_rows={arm.name: len(load_rows(store.get(arm.rows))) for arm in arms},
-        verdicts=verdicts,
-        claims=claims,
-        keys={"corpus": data.train.key, "attribution": attribution.key, "locate": locating.key},
-        warnings=tuple(warning for entry in store.list() for warning in entry.manifest.warnings),
-        seconds=clock.seconds,
+        verdicts=judge_all(study, table, onsets, methods, list(seeds(study))),
+        claims=draw_claims(study, own.head, own.location, methods, effects),
+        icl=icl_links(table.filter(~pl.col("arm").str.contains("@")), seed=0),
+        written=[] if plans[0].written is None else written_texts(plans[0].written, store),
+        scales=sizes,
+        gains=gains(table, plans, list(seeds(study))),
+        cost=cost_exponent(sizes) if sizes else None,
+        keys={"corpus": own.data.train.key, "attribution": own.attribution.key, "locate": own.locating.key},
+        warnings=tuple(dict.fromkeys(warning for entry in store.list() for warning in entry.manifest.warnings)),
+        seconds={},
     )
-
-
-def _train(
-    study: MechanismStudy, data: Corpora, store: Store, executor: Executor, reporter: Reporter
-) -> dict[tuple[str, int], Path]:
-    runs = {(KEEP, seed): measured(study, untouched_run(study, data.train, seed), data) for seed in seeds(study)}
-    return train_and_measure(runs, "train: untouched runs", store, executor, reporter)
-
-
-def train_and_measure(
-    runs: dict[tuple[str, int], Trajectory], stage: str, store: Store, executor: Executor, reporter: Reporter
-) -> dict[tuple[str, int], Path]:
-    """Train runs, then measure their checkpoints; the folders of the trajectories by (arm, seed)."""
-    trained = [trajectory.run for trajectory in runs.values()]
-    units = sum(run.updates for run in trained)
-    executor.run(trained, store, progress=reporter, stage=stage, units=units)
-    checkpoints = sum(len(run.checkpoints) for run in trained)
-    folders = executor.run(list(runs.values()), store, progress=reporter, stage=f"{stage}, measured", units=checkpoints)
-    return dict(zip(runs, folders, strict=True))
-
-
-def choose_window(study: MechanismStudy, table: pl.DataFrame) -> tuple[int, int, tuple[int, int]]:
-    """The reference seed, its checkpoint inside the transition, and the steps of the intervention."""
-    reference = study.training.first_seed
-    steps, strength = curve(table, KEEP, reference, STRENGTH)
-    _, copying = curve(table, KEEP, reference, COPYING)
-    if max(strength) < LEAST_STRENGTH:
-        raise ImprintError(
-            f"no induction head formed in the reference run (largest prefix matching {max(strength):.3f}, copy accuracy"
-            f" {max(copying):.3f} after {steps[-1]} steps), so there is nothing to attribute; train longer or plant more"
-            " novel repeats"
-        )
-    crossing = next(step for step, value in zip(steps, strength, strict=True) if value > 0.5 * max(strength))
-    every = study.training.checkpoint_every
-    first = max(every, int(0.6 * crossing) // every * every)
-    window = study.interventions.window or (first, study.training.steps)
-    return reference, inside_transition(steps, strength), window
-
-
-def _locate(study: MechanismStudy, reference: int, store: Store, reporter: Reporter) -> LocateHeads:
-    data = corpora(study)
-    step = LocateHeads(
-        run=untouched_run(study, data.train, reference),
-        step=study.training.steps,
-        context_length=data.train.context,
-        probe=study.probe,
-    )
-    with reporter.stage("locate: heads, nulls, ablations", 1) as advance:
-        store.get(step, progress=reporter)
-        advance(1)
-    return step
-
-
-def _target(location: dict[str, Any]) -> str:
-    """The induction head with the highest score; any head with the highest score when none passed every test."""
-    heads = location["heads"]
-    named = [head for head in heads if head["role"] == "induction"]
-    return str(max(named or heads, key=lambda head: head["prefix_matching"]["estimate"])["head"])
-
-
-def _attribute(attribution: Attribution, store: Store, rows: int, reporter: Reporter) -> Path:
-    units = rows + min(rows, attribution.options.max_rows)
-    with reporter.stage("attribute: influence of every document", units) as advance:
-        return store.get(attribution, progress=reporter, advance=advance)
-
-
-def _intervene(
-    study: MechanismStudy,
-    arms: list[Arm],
-    data: Corpora,
-    window: tuple[int, int],
-    top: Step,
-    store: Store,
-    executor: Executor,
-    reporter: Reporter,
-) -> dict[tuple[str, int], Path]:
-    for arm in arms:
-        store.get(arm.rows)
-    runs = branches(study, arms, data, window, top, store)
-    return train_and_measure(runs, "intervene: retrain the arms", store, executor, reporter)
 
 
 def workers() -> int:
