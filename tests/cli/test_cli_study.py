@@ -13,6 +13,7 @@ import yaml
 from imprint.corpus import Corpus
 from imprint.runs import Store, file_digest
 from imprint.studies import corpora, load_study
+from imprint.studies.mechanism import attributed
 from tiny_studies import bytes_of, tiny_content, write_text
 
 SMALL = {"interventions": {"natural": False, "duplicate": False}}
@@ -20,9 +21,9 @@ ALONE = ["--processes", 1]
 SCRIPT = """
 import sys
 from imprint.cli import main
-from imprint.studies.mechanism import attributed as mechanism
+from imprint.studies.mechanism import attributed
 
-mechanism.LEAST_STRENGTH = 0.0
+attributed.LEAST_STRENGTH = 0.0
 main(sys.argv[1:])
 """
 
@@ -44,7 +45,7 @@ def written(path, text, **changes):
 
 @pytest.fixture
 def any_head_will_do(monkeypatch):
-    monkeypatch.setattr(mechanism, "LEAST_STRENGTH", 0.0)
+    monkeypatch.setattr(attributed, "LEAST_STRENGTH", 0.0)
 
 
 @pytest.fixture

@@ -261,3 +261,10 @@ def test_token_ids_outside_the_vocabulary_are_refused(tmp_path):
 def test_a_diverged_run_stops_with_the_remedy(tmp_path):
     with pytest.raises(SelfCheckFailed, match=r"gradient of update \d+ is not finite.*learning rate"):
         trained(tmp_path, optimisation=Optimisation(learning_rate=1e30, warmup_steps=1))
+
+
+def test_a_device_that_is_not_there_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="no CUDA device can be used here; set it to cpu"):
+        trained(tmp_path, device="cuda")
+    assert list(tmp_path.iterdir()) == []

@@ -27,7 +27,7 @@ from imprint.models.loss import label_mask, log_probs_of, token_losses, weighted
 from imprint.models.prefix import PrefixStates, depth, depth_of, prefix_states, prefixes, resumed
 from imprint.models.readout import reading
 from imprint.models.steps import Train, checkpoint_steps, open_checkpoint
-from imprint.models.training import Architecture, Optimisation, checkpoint_name, train
+from imprint.models.training import Architecture, Device, Optimisation, checkpoint_name, train
 
 __all__ = [
     "FAMILIES",
@@ -39,6 +39,7 @@ __all__ = [
     "Architecture",
     "Capture",
     "Component",
+    "Device",
     "Edge",
     "Family",
     "HeadShape",

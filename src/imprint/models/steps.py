@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from imprint.corpus import TOKENIZER_FOLDER, Packed, Stream
 from imprint.errors import ConfigError
 from imprint.models.loading import load_model
-from imprint.models.training import Architecture, Optimisation, checkpoint_name, train
+from imprint.models.training import Architecture, Device, Optimisation, checkpoint_name, train
 from imprint.runs import Context, Step
 
 
@@ -27,6 +27,7 @@ class Train(Step):
     stream: Step
     seed: int
     checkpoint_every: int = Field(default=100, ge=1)
+    device: Device = "cpu"
     keep_moments: bool = True
     """Keep the optimiser's moments in every checkpoint, so that any of them can be branched from."""
     trunk: "Train | None" = None
@@ -69,6 +70,7 @@ class Train(Step):
             self.optimisation,
             folder,
             seed=self.seed,
+            device=self.device,
             first_step=self.first_step,
             start=self._start(context),
             checkpoints=self.checkpoints,

@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Collection
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from imprint.runs import atomic_file, derive
 from imprint.types import Advance, no_progress
 
 AUTOSAVE_STEPS = 200
+Device = Literal["cpu", "cuda"]
 
 
 class Architecture(BaseModel):
@@ -126,7 +128,7 @@ def _moments(model: PreTrainedModel, optimiser: torch.optim.AdamW) -> dict[str, 
     moments = {}
     for name, parameter in model.named_parameters():
         for key, value in optimiser.state.get(parameter, {}).items():
-            moments[f"{key}/{name}"] = value.detach().contiguous()
+            moments[f"{key}/{name}"] = value.detach().contiguous().cpu()
     return moments
 
 
@@ -134,7 +136,7 @@ def _restore_moments(model: PreTrainedModel, optimiser: torch.optim.AdamW, momen
     parameters = dict(model.named_parameters())
     for key, value in moments.items():
         kind, name = key.split("/", 1)
-        optimiser.state[parameters[name]][kind] = value.clone()
+        optimiser.state[parameters[name]][kind] = value.clone().to(parameters[name].device)
 
 
 def resume(model: PreTrainedModel, optimiser: torch.optim.AdamW, checkpoint: Path) -> None:
@@ -169,6 +171,7 @@ def train(
     folder: Path,
     *,
     seed: int,
+    device: Device = "cpu",
     first_step: int = 0,
     start: Path | None = None,
     checkpoints: Collection[int] = (),
@@ -179,13 +182,19 @@ def train(
 
     `checkpoints` are counted in finished updates (0 = before the first); the last step is always kept. `start` is the
     checkpoint folder to begin from, with moments. `seed` feeds dropout only; order and weights come from `stream`.
+    The model ends on the CPU, wherever it was trained. Trust: on a GPU, sums come in another order, so runs are the same
+    to the byte on the CPU only.
 
     Raises:
+        ConfigError: the device is not there.
         ContextTooLong: the rows are longer than the model's context.
         ConfigError: the rows hold token ids that the model does not have, or `start` does not fit the model.
         SelfCheckFailed: a gradient is not finite: the run diverged.
     """
     _check_fit(model, packed)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("training.device is 'cuda', but no CUDA device can be used here; set it to cpu")
+    model.to(device)  # type: ignore[arg-type]
     optimiser = optimisation.build(model)
     if start is not None:
         resume(model, optimiser, start)
@@ -207,6 +216,7 @@ def train(
             _update(model, optimiser, optimisation, batches, step)
             step += 1
             advance(1)
+    model.to("cpu")  # type: ignore[arg-type]
     model.eval()  # type: ignore[no-untyped-call]
 
 
@@ -226,7 +236,7 @@ class _Batches:
 def _update(
     model: PreTrainedModel, optimiser: torch.optim.AdamW, recipe: Optimisation, batches: _Batches, step: int
 ) -> None:
-    tokens, lengths, weights = batches(step)
+    tokens, lengths, weights = (part.to(model.device) for part in batches(step))
     for group in optimiser.param_groups:
         group["lr"] = recipe.rate(step)
     losses = token_losses(model(tokens[:, :-1], use_cache=False).logits, tokens[:, 1:])
@@ -260,7 +270,7 @@ def _check_fit(model: PreTrainedModel, packed: Packed) -> None:
 def _autosave(model: PreTrainedModel, optimiser: torch.optim.AdamW, folder: Path, step: int) -> None:
     scratch = folder / "scratch"
     scratch.mkdir(exist_ok=True)
-    state = {f"model/{name}": value.contiguous() for name, value in model.state_dict().items()}
+    state = {f"model/{name}": value.contiguous().cpu() for name, value in model.state_dict().items()}
     state |= {f"moments/{name}": value for name, value in _moments(model, optimiser).items()}
     state = {name: value.clone() for name, value in state.items()} | {"step": torch.tensor(step)}
     with atomic_file(scratch / "autosave.safetensors") as partial:

@@ -17,6 +17,7 @@ threshold     change-point against smooth and linear by BIC
 influence_matrix  Φ: clusters by abilities, over perturbations and their families
 matrix_match  specificity, one-to-one match and correlation with the truth
 item_weights  bootstrap weights of items, also within groups
+exponent      the power by which a cost grows with a size
 curve_fits    least squares over every candidate shape
 undefined     Undefined, what stands where a number cannot
 """
@@ -25,6 +26,7 @@ from imprint.stats.category_enrichment import CategoryEnrichment, category_enric
 from imprint.stats.claims import RUNG_MEANING, RUNGS, Claim, Evidence
 from imprint.stats.dose_response import DoseResponse, Logistic, dose_response
 from imprint.stats.effects import Effect, Unit
+from imprint.stats.exponent import power_exponent
 from imprint.stats.hypotheses import Hypothesis, Verdict, judge, judge_paired, registration_digest
 from imprint.stats.impact import Impact, ais, corrected_ais, impact, impacts, random_flip_null
 from imprint.stats.influence_matrix import InfluenceMatrix, InfluenceRecord, influence_matrix
@@ -117,6 +119,7 @@ __all__ = [
     "paired_permutation",
     "paired_power",
     "permutation_of_labels",
+    "power_exponent",
     "quantile_bins",
     "random_flip_null",
     "registration_digest",

@@ -49,7 +49,9 @@ def test_a_study_survives_its_own_yaml(tmp_path):
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.name)
-def test_examples_load(path):
+def test_examples_load(path, tmp_path, monkeypatch):
+    for variable in ("IMPRINT_CORPUS", "IMPRINT_TOKENIZER", "IMPRINT_WIKITEXT"):
+        monkeypatch.setenv(variable, str(tmp_path))
     load_study(path)
 
 
@@ -209,3 +211,19 @@ def test_files_that_cannot_be_read(tmp_path):
         load_study(tmp_path / "bytes.yaml")
     with pytest.raises(ConfigError, match=r"cannot be read: No such file"):
         load_study(tmp_path / "absent.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "scales"), [("mda_cpu", ["w32", "w48", "w96"]), ("mda_pythia", ["31M", "70M", "160M"])]
+)
+def test_the_examples_of_several_sizes_can_be_run(name, scales, tmp_path, monkeypatch):
+    for variable in ("IMPRINT_CORPUS", "IMPRINT_TOKENIZER", "IMPRINT_WIKITEXT"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    study = load_study(ROOT / "examples" / f"{name}.yaml")
+    assert [scale.name for scale in study.scales] == scales
+    assert study.training.seeds == 5
+    assert study.smallest == ("w32" if name == "mda_cpu" else "14M")
+    named = [hypothesis.metric for hypothesis in study.hypotheses]
+    assert all(
+        arm in study.arms for metric in named for arm in metric.rpartition(".")[2].split("_vs_") if "_vs_" in metric
+    )

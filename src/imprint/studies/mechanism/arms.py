@@ -92,6 +92,7 @@ def untouched_run(study: MechanismStudy, packed: PackedCorpus, seed: int) -> Tra
         stream=ShuffledStream(packed=packed, steps=training.steps, batch=training.batch, seed=seed),
         seed=seed,
         checkpoint_every=training.checkpoint_every,
+        device=training.device,
         last_step=training.steps,
     )
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from imprint.interventions.data import Budget, ControlKind
-from imprint.models import Architecture, Optimisation
+from imprint.models import Architecture, Device, Optimisation
 from imprint.studies.mechanism.metrics import dose_label
 
 NOVEL_REPEATS = "novel repeats"
@@ -58,6 +58,8 @@ class TrainingOptions(BaseModel):
     steps: int = Field(default=2000, ge=10)
     batch: int = Field(default=32, ge=1)
     checkpoint_every: int = Field(default=100, ge=1)
+    device: Device = "cpu"
+    """Where models are trained; all else runs on the CPU."""
     optimisation: Optimisation = Optimisation(learning_rate=5e-3)
     first_seed: int = 0
     seeds: int = Field(default=5, ge=2)

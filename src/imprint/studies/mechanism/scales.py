@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats as scipy_stats
 
 from imprint.interventions.data import load_rows
 from imprint.runs import Store
-from imprint.stats import Effect, Undefined
+from imprint.stats import Effect, Undefined, power_exponent
 from imprint.studies.mechanism.arms import Arm
 from imprint.studies.mechanism.attributed import AttributedHead
 from imprint.studies.mechanism.synthesis import Synthesis, synthetic_arm
@@ -83,19 +82,9 @@ def cost_exponent(findings: Sequence[ScaleFinding]) -> Effect | Undefined:
     their size.
     """
     known = [(one.parameters, one.cost_seconds) for one in findings if one.cost_seconds]
-    if len(known) < 3:
-        return Undefined(reason=f"{len(known)} sizes were timed, and a slope with an interval needs three")
-    size, cost = (np.log(np.array(column, dtype=np.float64)) for column in zip(*known, strict=True))
-    line = scipy_stats.linregress(size, cost)
-    half = float(scipy_stats.t.ppf(0.975, len(known) - 2) * line.stderr)
-    slope = float(line.slope)
-    return Effect(
-        estimate=slope,
-        low=slope - half,
-        high=slope + half,
-        n=len(known),
-        unit="run",
-        control="1, cost in proportion to the parameters",
+    return power_exponent(
+        [size for size, _ in known],
+        [cost for _, cost in known],
         metric="exponent of attribution cost",
-        note="log-log regression over sizes, t interval",
+        control="1, cost in proportion to the parameters",
     )
