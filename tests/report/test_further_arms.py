@@ -11,8 +11,9 @@ from imprint.report import render_html
 from imprint.report.further_answer import further_lines
 from imprint.report.further_arms import dose_records, gain_records, is_main, sizes_record
 from imprint.report.markdown import render_markdown
-from imprint.stats import Undefined
+from imprint.stats import CategoryEnrichment, Undefined
 from imprint.studies import parse_study
+from imprint.studies.mechanism.character import Character, PoolCharacter
 from imprint.studies.mechanism.gains import Gain
 from imprint.studies.mechanism.scales import ScaleFinding
 
@@ -102,7 +103,18 @@ def test_a_gain_that_is_not_known_says_why(result):
 
 
 def test_the_answer_says_what_was_asked_with_interval_n_and_control(result):
-    necessary, sufficient, specific, sizes, synthetic = further_lines(result)
+    rows = [("logs", 3.0, 0.001), ("prose", 0.2, 0.001), ("code", 1.5, 0.3)]
+    domains = tuple(
+        CategoryEnrichment(
+            category=name, documents=10, treated=3, enrichment=effect(size - 0.1, size + 0.1), p=q, q=q
+        )
+        for name, size, q in rows
+    )  # fmt: skip
+    pool = PoolCharacter(pool="natural documents", documents=30, top=3, comparisons=(), domains=domains, influence={})
+    described = replace(result, character=Character(fraction=0.1, pools=(pool,)))
+    fed, necessary, sufficient, specific, sizes, synthetic = further_lines(described)
+    assert fed.endswith("(control: all of them; n 3): logs x3 [2.90, 3.10].")
+    assert len(further_lines(result)) == 5
     shown = f"{math.expm1(0.4):+.0%} at least" if "at least" in necessary else f"{math.expm1(0.4):+.0%}"
     assert shown in necessary
     assert "(n 5)" in necessary

@@ -8,17 +8,39 @@ from imprint.studies import KEEP, LOG_ONSET, ArmEffect, MechanismResult
 from imprint.studies.mechanism.gains import Gain
 from imprint.studies.mechanism.metrics import OTHER_HEADS
 
+LARGEST_Q = 0.05
+"""After Benjamini-Hochberg over the domains."""
+
 
 def further_lines(result: MechanismResult) -> tuple[str, ...]:
     """One line a question that the study asked beyond the five; none for a study of one size without synthetic text."""
     lines = []
     if result.study.scales or result.study.augmentation:
-        lines += [_necessary(result), _sufficient(result), _specific(result)]
+        lines += [_domains(result), _necessary(result), _sufficient(result), _specific(result)]
     if result.scales:
         lines.append(_sizes(result))
     if result.gains:
         lines.append(_synthetic(result))
     return tuple(line for line in lines if line)
+
+
+def _domains(result: MechanismResult) -> str:
+    """Which natural domains are over-represented among the highest-ranked natural documents; an association only."""
+    if result.character is None:
+        return ""
+    pool = result.character.pools[-1]  # the natural documents alone, where anything is planted beside them
+    found = sorted(
+        (one for one in pool.domains if one.enrichment.low > 1 and one.q <= LARGEST_Q),
+        key=lambda one: -one.enrichment.estimate,
+    )
+    words = ", ".join(
+        f"{one.category} x{number(one.enrichment.estimate)} {interval(one.enrichment.low, one.enrichment.high)}"
+        for one in found
+    )
+    return (
+        f"Which domains? Of the top {percent(result.character.fraction)} of {number(pool.documents)} {pool.pool}, more than by"
+        f" their share (control: all of them; n {number(pool.top)}): {words or 'none'}."
+    )
 
 
 def _necessary(result: MechanismResult) -> str:
