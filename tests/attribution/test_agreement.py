@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import hypergeom
 
-from imprint.attribution import agree, all_pairs, top_mask
+from imprint.attribution import agree, all_pairs, expected_overlap, top_mask
 from imprint.errors import InputError, SelfCheckFailed
 
 RNG = np.random.default_rng(0)
@@ -73,3 +73,28 @@ def test_scores_that_cannot_be_compared():
         agree(SCORES, SCORES, fraction=1.0)
     with pytest.raises(SelfCheckFailed, match="not finite"):
         agree(SCORES, np.where(SCORES > 1, np.nan, SCORES), fraction=0.1)
+
+
+def test_tops_that_share_only_their_domains_agree_no_more_than_chance():
+    """Both rank one domain first and are unrelated within it: the overlap is not that of unrelated rankings."""
+    rng = np.random.default_rng(0)
+    domains = np.repeat(["cause", "other"], [300, 700])
+    small = 0
+    for _ in range(40):
+        one, other = (rng.normal(size=1000) + 10 * (domains == "cause") for _ in range(2))
+        found = agree(one, other, fraction=0.1, groups=domains)
+        assert found.chance == pytest.approx(1 / 3)
+        assert agree(one, other, fraction=0.1).chance == pytest.approx(0.1)
+        assert agree(one, other, fraction=0.1).p < 1e-4  # without the domains the same overlap would look telling
+        small += found.p <= 0.05
+    assert small <= 6
+
+
+def test_one_group_is_the_plain_hypergeometric():
+    rng = np.random.default_rng(1)
+    one, other = rng.normal(size=(2, 200))
+    plain, grouped = agree(one, other, fraction=0.1), agree(one, other, fraction=0.1, groups=np.zeros(200))
+    shared = round(plain.overlap * 20)
+    assert plain.p == pytest.approx(hypergeom.sf(shared - 1, 200, 20, 20))
+    assert grouped == plain
+    assert expected_overlap(np.ones(5, bool), np.arange(5) < 2, np.arange(5)) == pytest.approx(0.4)

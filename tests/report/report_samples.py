@@ -261,7 +261,14 @@ def further_arms() -> dict:
     seeds, control = {"n": 5, "unit": "pipeline seed"}, "delete random"
     shift = {"estimate": 0.19, "low": 0.16, "high": 0.22, "control": control, **seeds}
     none = {"estimate": 0.01, "low": -0.01, "high": 0.03, "control": "keep all", **seeds}
-    dose = {"edit": "delete", "documents": 120, "delay": shift, "strength": none, "control_delay": none}
+    dose = {
+        "edit": "delete",
+        "documents": 120,
+        "delay": shift,
+        "strength": none,
+        "control": control,
+        "control_delay": none,
+    }
     size = {"head": "L1.H1", "transition": 1300, "strength": 0.8, "chance": 0.1, "delay": shift, "control_delay": none}
     return {
         "doses": [{**dose, "fraction": 0.01, "note": "ended before emergence: 1"}, {**dose, "fraction": 0.1}],

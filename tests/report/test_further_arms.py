@@ -115,16 +115,34 @@ def test_the_answer_says_what_was_asked_with_interval_n_and_control(result):
     fed, necessary, sufficient, specific, sizes, synthetic = further_lines(described)
     assert fed.endswith("(control: all of them; n 3): logs x3 [2.90, 3.10].")
     assert len(further_lines(result)) == 5
-    shown = f"{math.expm1(0.4):+.0%} at least" if "at least" in necessary else f"{math.expm1(0.4):+.0%}"
-    assert shown in necessary
+    assert f"{math.expm1(0.4):+.0%} [{math.expm1(0.3):+.0%}, {math.expm1(0.5):+.0%}]" in necessary
     assert "(n 5)" in necessary
     assert "against random documents" in sufficient
     assert "random +0%" in specific
     assert "other heads" in specific
     assert f"w96 (140\u202f208 parameters) {math.expm1(0.2):+.0%}" in sizes
     assert "the smallest model's documents" in sizes
-    assert "w96 +15% [+14%, +20%] (shuffled control +15% [+10%, +20%], n 5)" in synthetic
+    assert "w96 +15% [+14%, +20%] at the transition (its words shuffled +15% [+10%, +20%]), n 5" in synthetic
     assert further_lines(replace(result, study=parse_study({}, where="x"), scales=(), gains=())) == ()
+
+
+def test_a_shift_of_runs_that_ended_too_early_is_a_bound_without_an_interval(result):
+    def with_late(late):
+        changed = [
+            replace(item, censored_arm=late[0], censored_control=late[1])
+            if (item.arm, item.control) == ("delete_top", "delete_random")
+            else item
+            for item in result.effects
+        ]
+        return further_lines(replace(result, effects=changed))[0]
+
+    shift = f"{math.expm1(0.4):+.0%} (no interval: "
+    assert f"at least {shift}2 of delete_top and 0 of delete_random of 5 runs" in with_late((2, 0))
+    assert f"at most {shift}" in with_late((0, 1))
+    assert f"about {shift}" in with_late((1, 1))
+    assert (
+        sizes_record(replace(result, effects=[replace(one, censored_arm=1) for one in result.effects])).sizes[0].notes
+    )
 
 
 def test_both_pages_show_them():

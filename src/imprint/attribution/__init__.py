@@ -1,6 +1,6 @@
 """Attribution: which training rows pushed a mechanism's own parameters towards a query, beside every cheap baseline."""
 
-from imprint.attribution.agreement import Agreement, agree, all_pairs, top_mask
+from imprint.attribution.agreement import Agreement, agree, all_pairs, expected_overlap, top_mask
 from imprint.attribution.baselines import bm25_scores, embedding_scores, ngram_scores, random_scores
 from imprint.attribution.engine.ekfac import BlockFactors, EkfacOptions, fit_factors, precondition
 from imprint.attribution.engine.influence import influence
@@ -87,6 +87,7 @@ __all__ = [
     "contrastive_query",
     "direction_subspace",
     "embedding_scores",
+    "expected_overlap",
     "fit_factors",
     "head_subspace",
     "head_subspaces",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Shaped
 from scipy.stats import rankdata
 
 from imprint.attribution.agreement import Agreement, agree, all_pairs
@@ -30,12 +30,17 @@ class WindowAgreement:
 
 
 def window_agreement(
-    scores: Mapping[int, Scores], *, fraction: float, rates: Mapping[int, float] | None = None
+    scores: Mapping[int, Scores],
+    *,
+    fraction: float,
+    rates: Mapping[int, float] | None = None,
+    groups: Shaped[np.ndarray, " row"] | None = None,
 ) -> WindowAgreement:
     """Agreement between the probes at each checkpoint and between the checkpoints of a window, by training step.
 
-    With `rates` (learning rates by step) the sum that they weight is compared with the mean rank as well. Trust: see
-    `agree`; checkpoints of one run share their past, so their agreement says nothing about other seeds.
+    `groups` (the rows' domains) make chance the agreement of tops that share their groups only. With `rates` (learning rates
+    by step) the sum that they weight is compared with the mean rank as well. Trust: see `agree`; checkpoints of one run share
+    their past, so their agreement says nothing about other seeds.
 
     Raises:
         InputError: no checkpoint, or checkpoints with other probes or rows.
@@ -46,9 +51,12 @@ def window_agreement(
     rankings |= {name: {str(step): scores[step].of(name) for step in steps} for name in names}
     return WindowAgreement(
         fraction=fraction,
-        probes={step: all_pairs({name: scores[step].of(name) for name in names}, fraction=fraction) for step in steps},
-        checkpoints={name: all_pairs(values, fraction=fraction) for name, values in rankings.items()},
-        summed=_with_sum(scores, rankings[CONSENSUS], fraction, rates) if len(steps) > 1 else (),
+        probes={
+            step: all_pairs({name: scores[step].of(name) for name in names}, fraction=fraction, groups=groups)
+            for step in steps
+        },
+        checkpoints={name: all_pairs(values, fraction=fraction, groups=groups) for name, values in rankings.items()},
+        summed=_with_sum(scores, rankings[CONSENSUS], fraction, rates, groups) if len(steps) > 1 else (),
     )
 
 
@@ -57,13 +65,17 @@ def _with_sum(
     ranked: Mapping[str, Float64[np.ndarray, " row"]],
     fraction: float,
     rates: Mapping[int, float] | None,
+    groups: Shaped[np.ndarray, " row"] | None,
 ) -> tuple[Agreement, ...]:
     """The mean rank with each checkpoint's consensus, and with the weighted sum."""
     mean = window_sum(scores)
     others = {f"{CONSENSUS} at step {step}": values for step, values in ranked.items()}
     if rates is not None:
         others[RATE_WEIGHTED] = window_sum(scores, rates=rates)
-    return tuple(agree(mean, values, fraction=fraction, names=(MEAN_RANK, name)) for name, values in others.items())
+    return tuple(
+        agree(mean, values, fraction=fraction, names=(MEAN_RANK, name), groups=groups)
+        for name, values in others.items()
+    )
 
 
 def window_sum(

@@ -30,6 +30,7 @@ from imprint.corpus.steps import (
     PackedCorpus,
     ShuffledStream,
     TrainingCorpus,
+    WithoutDomains,
     WorldRows,
 )
 from imprint.corpus.stream import Stream, shuffled_stream
@@ -67,6 +68,7 @@ __all__ = [
     "Slice",
     "Stream",
     "TrainingCorpus",
+    "WithoutDomains",
     "WorldRows",
     "boilerplate",
     "byte_tokenizer",

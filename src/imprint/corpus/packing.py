@@ -103,7 +103,9 @@ def join(parts: Sequence[Packed]) -> Packed:
     """
     contexts = sorted({part.context for part in parts})
     if len(contexts) != 1:
-        raise ConfigError(f"rows of {contexts} tokens cannot stand in one corpus; pack all parts with the same context.")
+        raise ConfigError(
+            f"rows of {contexts} tokens cannot stand in one corpus; pack all parts with the same context."
+        )
     shifts = np.cumsum([0, *(len(part.document_ids) for part in parts[:-1])])
     return Packed(
         tokens=np.concatenate([part.tokens for part in parts]),

@@ -110,6 +110,21 @@ class TrainingCorpus(Step):
         return held_out == (self.part == "heldout")
 
 
+class WithoutDomains(Step):
+    """A corpus without the documents of some domains."""
+
+    corpus: Step
+    domains: tuple[str, ...]
+
+    def execute(self, folder: Path, context: Context) -> None:
+        """Leave them out and save."""
+        whole = Corpus.load(context.get(self.corpus) / CORPUS_FILE)
+        kept = tuple(document for document in whole if document.domain not in self.domains)
+        if not kept:
+            raise CorpusError(f"nothing is left of the corpus without its domains {', '.join(self.domains)}")
+        Corpus(documents=kept).save(folder / CORPUS_FILE)
+
+
 class PackedCorpus(Step):
     """A corpus as rows of tokens for one tokenizer and context."""
 

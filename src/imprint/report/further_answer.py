@@ -2,6 +2,7 @@
 
 import math
 
+from imprint.capabilities import PERPLEXITY, RECALL
 from imprint.report.wording import interval, number, percent
 from imprint.stats import Effect, Undefined
 from imprint.studies import KEEP, LOG_ONSET, ArmEffect, MechanismResult
@@ -21,6 +22,8 @@ def further_lines(result: MechanismResult) -> tuple[str, ...]:
         lines.append(_sizes(result))
     if result.gains:
         lines.append(_synthetic(result))
+    if result.study.downstream:
+        lines.append(_downstream(result))
     return tuple(line for line in lines if line)
 
 
@@ -70,8 +73,12 @@ def _specific(result: MechanismResult) -> str:
         if item.is_control and item.metric == LOG_ONSET and item.control == KEEP and item.arm in _ladder(result)
     ]
     others = _find(result, "delete_top", "delete_random", OTHER_HEADS)
-    heads = "" if others is None else f"; other heads' prefix matching changes by {_plain(others.effect)}"
-    return f"Specific? Controls of the same size shift emergence by: {', '.join(ladder)}{heads}."
+    heads = "" if others is None else f"; the other heads' prefix matching changes by {_plain(others.effect)}"
+    before = _find(result, "delete_top", "delete_random", "previous_token")
+    heads += "" if before is None else f", attention to the previous token by {_plain(before.effect)}"
+    alike = _find(result, "delete_top", "delete_domain", LOG_ONSET)
+    kind = "" if alike is None else f" Against others of the same domains the top shifts it by {_shift(alike)}."
+    return f"Specific? Controls of the same size shift emergence by: {', '.join(ladder)}{heads}.{kind}"
 
 
 def _ladder(result: MechanismResult) -> set[str]:
@@ -93,16 +100,30 @@ def _sizes(result: MechanismResult) -> str:
 
 
 def _synthetic(result: MechanismResult) -> str:
-    first = [one for one in result.gains if one.moment == "transition"] or result.gains
     parts = []
-    for size in dict.fromkeys(one.scale for one in first):
-        of = {one.arm: one for one in first if one.scale == size}
-        written = of.get("synthetic_smallest", of["synthetic"])
-        parts.append(
-            f"{size or 'own'} {_gain(written)} (shuffled control {_gain(of['synthetic_shuffled'])},"
-            f" n {_count(written)})"
-        )
-    return f"Synthetic text? Relative gain of strength at the transition: {'; '.join(parts)}."
+    for size in dict.fromkeys(one.scale for one in result.gains):
+        told = []
+        for moment in ("transition", "end"):
+            of = {one.arm: one for one in result.gains if (one.scale, one.moment) == (size, moment)}
+            if of:
+                written = of.get("synthetic_smallest", of["synthetic"])
+                told.append(f"{_gain(written)} at the {moment} (its words shuffled {_gain(of['synthetic_shuffled'])})")
+        parts.append(f"{size or 'own'} {', '.join(told)}, n {_count(written)}")
+    return (
+        f"Synthetic text? Relative gain of strength with the smallest model's motifs: {'; '.join(parts)}. Inside a steep"
+        " transition a small shift in time is a large gain."
+    )
+
+
+def _downstream(result: MechanismResult) -> str:
+    """What the edits cost elsewhere; none where nothing was measured downstream."""
+    parts = []
+    for metric, words in ((PERPLEXITY, "perplexity of foreign text"), (RECALL, "recall of the training text")):
+        for arm in ("delete_top", "synthetic"):
+            found = _find(result, arm, KEEP, metric)
+            if found is not None:
+                parts.append(f"{words} by {_plain(found.effect)} with {arm}")
+    return f"At what cost? Against the untouched runs the edits change {'; '.join(parts)}." if parts else ""
 
 
 def _count(one: Gain) -> str:
@@ -123,8 +144,11 @@ def _find(result: MechanismResult, arm: str, control: str, metric: str) -> ArmEf
 def _shift(item: ArmEffect) -> str:
     """A shift in log steps as a percentage, with its interval and n."""
     low, middle, high = (math.expm1(value) for value in (item.effect.low, item.effect.estimate, item.effect.high))
-    bound = " at least" if item.censored_arm else ""
-    return f"{middle:+.0%}{bound} [{low:+.0%}, {high:+.0%}] (n {item.effect.n})"
+    if not item.censored_arm and not item.censored_control:
+        return f"{middle:+.0%} [{low:+.0%}, {high:+.0%}] (n {item.effect.n})"
+    ended = f"{item.censored_arm} of {item.arm} and {item.censored_control} of {item.control} of {item.effect.n} runs"
+    bound = "at most" if not item.censored_arm else "at least" if not item.censored_control else "about"
+    return f"{bound} {middle:+.0%} (no interval: {ended} ended before emergence)"
 
 
 def _plain(effect: Effect) -> str:

@@ -32,15 +32,18 @@ def dose_records(result: MechanismResult) -> tuple[DoseRecord, ...]:
         for fraction in sorted({options.fraction, *options.fractions}):
             suffix = "" if fraction == options.fraction else f"_{dose_label(fraction)}"
             top, random = f"{edit}_top{suffix}", f"{edit}_random{suffix}"
-            delay = _effect(result, top, random, LOG_ONSET)
+            run = any(item.arm == random for item in result.effects)
+            control = random if run else KEEP
+            delay = _effect(result, top, control, LOG_ONSET)
             records.append(
                 DoseRecord(
                     edit=edit,
                     fraction=fraction,
                     documents=result.treated_rows[top],
                     delay=_record(delay.effect),
-                    strength=_record(_effect(result, top, random, STRENGTH).effect),
-                    control_delay=_record(_effect(result, random, KEEP, LOG_ONSET).effect),
+                    strength=_record(_effect(result, top, control, STRENGTH).effect),
+                    control=control,
+                    control_delay=_record(_effect(result, random, KEEP, LOG_ONSET).effect) if run else None,
                     note=delay.note,
                 )
             )
@@ -68,6 +71,7 @@ def sizes_record(result: MechanismResult) -> SizesRecord | None:
                 delay=_shift(result, f"delete_top{at}", f"delete_random{at}"),
                 control_delay=_shift(result, f"delete_random{at}", f"{KEEP}{at}"),
                 smallest_delay=_shift(result, f"delete_smallest{at}", f"delete_random{at}"),
+                notes=_notes(result, at, one.name == own),
             )
         )
     return SizesRecord(
@@ -120,6 +124,16 @@ def _effect(result: MechanismResult, arm: str, control: str, metric: str) -> Arm
 def _shift(result: MechanismResult, arm: str, control: str) -> EffectRecord | None:
     known = any((item.arm, item.control) == (arm, control) for item in result.effects)
     return _record(_effect(result, arm, control, LOG_ONSET).effect) if known else None
+
+
+def _notes(result: MechanismResult, at: str, own: bool) -> tuple[str, ...]:
+    arms = {f"{arm}{at}" for arm in ("delete_top", "delete_random", "delete_smallest")}
+    told = [
+        item.note
+        for item in result.effects
+        if item.arm in arms and item.metric == LOG_ONSET and ("@" not in item.arm) == own
+    ]
+    return tuple(dict.fromkeys(filter(None, told)))
 
 
 def _record(effect: Effect) -> EffectRecord:

@@ -52,6 +52,7 @@ LIMITS = (
     "icl.olsson and icl.mda measure a drop of loss along the context, not few-shot ability; read them beside icl.fewshot."
     " Weaker induction heads have gone with better abstractive in-context learning (HAPAX), and function-vector heads"
     " carry few-shot accuracy in larger models (Yin and Steinhardt 2025).",
+    "Control rows are drawn once and are the same in every seed, so intervals over seeds leave out the luck of that draw.",
     "A head is called an induction head for the tokens that the probe draws from; copying of other tokens was not measured.",
 )
 

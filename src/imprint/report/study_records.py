@@ -14,8 +14,10 @@ class DoseRecord(Record):
     delay: EffectRecord
     """Log steps; positive = later."""
     strength: EffectRecord
-    control_delay: EffectRecord
-    """That of as many random documents against the untouched runs."""
+    control: str
+    """The arm that it is compared with."""
+    control_delay: EffectRecord | None = None
+    """That of as many random documents against the untouched runs; None where those are the control."""
     note: str = ""
 
 
@@ -33,6 +35,8 @@ class SizeRecord(Record):
     cost_seconds: float | None = None
     delay: EffectRecord | None = None
     control_delay: EffectRecord | None = None
+    notes: tuple[str, ...] = ()
+    """Runs that ended before emergence, which make shifts of this size bounds."""
     smallest_delay: EffectRecord | None = None
     """Delay by deleting the documents that the smallest model ranks highest; None at the smallest size itself."""
 

@@ -121,7 +121,8 @@ def _range(what: str, pairs: Sequence[AgreementRecord]) -> str:
     rhos = [pair.spearman for pair in pairs if pair.spearman is not None]
     overlaps = [pair.overlap for pair in pairs]
     ranked = f" (Spearman {_span(rhos)})" if rhos else ""
-    return f"{what} share {_span(overlaps)} of their top rows{ranked}; unrelated rankings would share {number(pairs[0].chance)}."
+    chance = _span([pair.chance for pair in pairs])
+    return f"{what} share {_span(overlaps)} of their top rows{ranked}; tops that share only their domains would share {chance}."
 
 
 def _span(values: Sequence[float]) -> str:
@@ -160,7 +161,8 @@ def _rate(time: TimeRecord) -> str:
     return (
         f"The positive influence was shown {spread} ({p_words(time.p)} against scores permuted over the rows); the largest"
         f" batch, at step {number(time.largest_batch_step)}, holds {percent(time.largest_batch)} of it, {batch} the"
-        f" {percent(time.largest_batch_null)} that the largest of 95 % of the permutations holds."
+        f" {percent(time.largest_batch_null)} that the largest of 95 % of the permutations holds. A shuffled stream is even by"
+        " construction."
     )
 
 

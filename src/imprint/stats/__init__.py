@@ -19,14 +19,30 @@ matrix_match  specificity, one-to-one match and correlation with the truth
 item_weights  bootstrap weights of items, also within groups
 exponent      the power by which a cost grows with a size
 curve_fits    least squares over every candidate shape
+nest          outcomes with their place in condition / pipeline / stage, and which designs answer what
+variance      F, ICC(1), eta squared and omega squared of conditions over pipelines
+variance_components  nested random effects by ANOVA and REML
+mean_squares  intervals of mean squares and of their differences
+reml          restricted maximum likelihood for a nest
+two_way       conditions crossed with shared seeds, ICC(2,1) and ICC(3,1)
+condition_permutation  pipelines shuffled whole over conditions
+range_ratio   range over spread, only with its null
+gates         how often a registered threshold is passed by chance
+correlation_gates  the same for correlations over few points, with power
+condition_power  what K conditions of n pipelines can show
+published     published medians, ranges and ratios against their cells
 undefined     Undefined, what stands where a number cannot
 """
 
 from imprint.stats.category_enrichment import CategoryEnrichment, category_enrichment, mass_enrichment
 from imprint.stats.claims import RUNG_MEANING, RUNGS, Claim, Evidence
+from imprint.stats.condition_permutation import ConditionPermutation, condition_permutation
+from imprint.stats.condition_power import icc_power, range_power, smallest_icc, smallest_range
+from imprint.stats.correlation_gates import correlation_gate, correlation_gate_power, correlation_threshold
 from imprint.stats.dose_response import DoseResponse, Logistic, dose_response
 from imprint.stats.effects import Effect, Unit
 from imprint.stats.exponent import power_exponent
+from imprint.stats.gates import Gate, accuracy_gate, null_gate, shift_gate
 from imprint.stats.hypotheses import Hypothesis, Verdict, judge, judge_paired, registration_digest
 from imprint.stats.impact import Impact, ais, corrected_ais, impact, impacts, random_flip_null
 from imprint.stats.influence_matrix import InfluenceMatrix, InfluenceRecord, influence_matrix
@@ -47,9 +63,13 @@ from imprint.stats.matrix_match import (
 )
 from imprint.stats.mcnemar import discordant_pairs, exact_mcnemar
 from imprint.stats.multiplicity import benjamini_hochberg
+from imprint.stats.nest import Nest, pipeline_means, require_pipelines
 from imprint.stats.power import equivalence_power, minimal_detectable_effect, paired_power
 from imprint.stats.power_law import Concentration, TailFit, concentration, fit_tail, hill, top_share
+from imprint.stats.published import PublishedCheck, check_median, check_range, check_range_ratio
+from imprint.stats.range_ratio import RangeRatio, judge_range_ratio, range_ratio
 from imprint.stats.ranking import auc, auc_effect, enrichment, spearman, top_purity
+from imprint.stats.ratio import relative_change
 from imprint.stats.resampling import (
     bootstrap_mean,
     equivalence_permutation,
@@ -60,7 +80,10 @@ from imprint.stats.resampling import (
     smallest_p,
 )
 from imprint.stats.threshold import ThresholdTest, threshold_test
+from imprint.stats.two_way import TwoWay, two_way
 from imprint.stats.undefined import Estimate, Undefined
+from imprint.stats.variance import FTest, OneWay, condition_f, one_way
+from imprint.stats.variance_components import Component, nested_components
 
 __all__ = [
     "RUNGS",
@@ -68,12 +91,16 @@ __all__ = [
     "Assignment",
     "CategoryEnrichment",
     "Claim",
+    "Component",
     "Concentration",
+    "ConditionPermutation",
     "DoseResponse",
     "Effect",
     "Estimate",
     "Evidence",
+    "FTest",
     "FeatureDifference",
+    "Gate",
     "Hypothesis",
     "Impact",
     "InfluenceMatrix",
@@ -81,11 +108,17 @@ __all__ = [
     "Logistic",
     "MatchedComparison",
     "MatrixCorrelation",
+    "Nest",
+    "OneWay",
+    "PublishedCheck",
+    "RangeRatio",
     "TailFit",
     "ThresholdTest",
+    "TwoWay",
     "Undefined",
     "Unit",
     "Verdict",
+    "accuracy_gate",
     "ais",
     "assignment",
     "auc",
@@ -93,8 +126,16 @@ __all__ = [
     "benjamini_hochberg",
     "bootstrap_mean",
     "category_enrichment",
+    "check_median",
+    "check_range",
+    "check_range_ratio",
     "concentration",
+    "condition_f",
+    "condition_permutation",
     "corrected_ais",
+    "correlation_gate",
+    "correlation_gate_power",
+    "correlation_threshold",
     "discordant_pairs",
     "dose_response",
     "enrichment",
@@ -104,29 +145,43 @@ __all__ = [
     "feature_differences",
     "fit_tail",
     "hill",
+    "icc_power",
     "impact",
     "impacts",
     "influence_matrix",
     "joint_strata",
     "judge",
     "judge_paired",
+    "judge_range_ratio",
     "mass_enrichment",
     "matched_p",
     "matrix_correlation",
     "minimal_detectable_effect",
+    "nested_components",
+    "null_gate",
+    "one_way",
     "paired_bootstrap",
     "paired_difference",
     "paired_permutation",
     "paired_power",
     "permutation_of_labels",
+    "pipeline_means",
     "power_exponent",
     "quantile_bins",
     "random_flip_null",
+    "range_power",
+    "range_ratio",
     "registration_digest",
+    "relative_change",
+    "require_pipelines",
+    "shift_gate",
+    "smallest_icc",
     "smallest_p",
+    "smallest_range",
     "spearman",
     "specificity",
     "threshold_test",
     "top_purity",
     "top_share",
+    "two_way",
 ]

@@ -36,7 +36,8 @@ class Evidence:
     rung: int
     name: str
     effect: Effect
-    passed: bool
+    passed: bool | None
+    """Whether it shows what the rung asks; None: told beside the rung, which it neither holds nor blocks."""
     note: str = ""
     """What a reader should know about this number."""
     null: str = ""
@@ -127,7 +128,7 @@ class Claim:
         )
 
     def _at(self, rung: int) -> tuple[Evidence, ...]:
-        return tuple(item for item in self.evidence if item.rung == rung)
+        return tuple(item for item in self.evidence if item.rung == rung and item.passed is not None)
 
     def _holds(self, rung: int) -> bool:
         return bool(self._at(rung)) and all(item.passed for item in self._at(rung))

@@ -27,7 +27,7 @@ def test_metrics_that_are_not(name):
 
 
 def test_default_hypotheses_can_be_judged_by_the_demo_and_only_there():
-    arms = (*ARMS, "delete_natural", "duplicate_top", "duplicate_random")
+    arms = (*ARMS, "delete_natural", "delete_random_natural", "duplicate_top", "duplicate_random")
     check_hypotheses(default_hypotheses(), arms, planted=True)
     assert applicable_hypotheses(arms, planted=True) == default_hypotheses()
     assert [item.id for item in applicable_hypotheses(ARMS, planted=False)] == ["H2", "H3", "H6"]

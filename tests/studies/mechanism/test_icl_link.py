@@ -42,7 +42,7 @@ def test_unrelated_numbers_are_not_linked():
     for _ in range(20):
         (found,) = icl_links(table(rng.uniform(size=(6, 5)), rng.uniform(size=(6, 5))), draws=100)
         outside += found.correlation.excludes_zero
-    assert outside <= 5
+    assert outside <= 3
 
 
 def test_what_does_not_vary_has_no_correlation():

@@ -48,10 +48,11 @@ def test_the_arms_that_are_run_are_the_arms_that_are_named(changes):
 
 def test_every_arm_is_compared_with_the_same_edit_of_random_rows():
     _, _, arms = planned(tiny(interventions={"controls": ["loss"]}))
+    assert {arm.name: arm.against for arm in arms if arm.against} == {"delete_top": ("delete_loss",)}
     controls = {arm.name: arm.control for arm in arms if not arm.is_control}
     assert controls == {
         "delete_top": "delete_random",
-        "delete_natural": "delete_random",
+        "delete_natural": "delete_random_natural",
         "duplicate_top": "duplicate_random",
     }
 

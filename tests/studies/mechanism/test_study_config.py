@@ -214,7 +214,7 @@ def test_files_that_cannot_be_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "scales"), [("mda_cpu", ["w32", "w48", "w96"]), ("mda_pythia", ["31M", "70M", "160M"])]
+    ("name", "scales"), [("mda_cpu", ["w40", "w48", "w96"]), ("mda_pythia", ["31M", "70M", "160M"])]
 )
 def test_the_examples_of_several_sizes_can_be_run(name, scales, tmp_path, monkeypatch):
     for variable in ("IMPRINT_CORPUS", "IMPRINT_TOKENIZER", "IMPRINT_WIKITEXT"):
@@ -222,7 +222,7 @@ def test_the_examples_of_several_sizes_can_be_run(name, scales, tmp_path, monkey
     study = load_study(ROOT / "examples" / f"{name}.yaml")
     assert [scale.name for scale in study.scales] == scales
     assert study.training.seeds == 5
-    assert study.smallest == ("w32" if name == "mda_cpu" else "14M")
+    assert study.smallest == ("w40" if name == "mda_cpu" else "14M")
     named = [hypothesis.metric for hypothesis in study.hypotheses]
     assert all(
         arm in study.arms for metric in named for arm in metric.rpartition(".")[2].split("_vs_") if "_vs_" in metric

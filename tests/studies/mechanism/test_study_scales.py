@@ -1,16 +1,15 @@
 """A study of two sizes with every kind of arm, small enough for seconds."""
 
-import numpy as np
 import polars as pl
 import pytest
 
-from imprint.corpus import Corpus
+from imprint.corpus import CORPUS_FILE, Corpus
 from imprint.errors import ConfigError
-from imprint.runs import LocalExecutor
-from imprint.stats import Effect, Undefined
+from imprint.runs import LocalExecutor, Store
+from imprint.stats import Undefined
 from imprint.studies import parse_study, run_mechanism_study
 from imprint.studies.mechanism import attributed
-from imprint.studies.mechanism.gains import relative_gain
+from imprint.studies.mechanism.options import PLANTED
 from imprint.studies.mechanism.scales import ScaleFinding, cost_exponent
 from tiny_studies import TINY, tiny_content, write_text
 
@@ -20,6 +19,16 @@ SETTINGS = {
     "augmentation": {"samples": 40, "documents": 30, "share": 0.2, "natural": False},
     "scale": "narrow",
     "scales": [{"name": "wide", "architecture": WIDER, "steps": 60}],
+}
+
+
+ABOUT_RECALL = {
+    "id": "H1",
+    "statement": "Recall is as it was.",
+    "metric": "downstream.recall.delete_top_vs_keep",
+    "threshold": 0.05,
+    "direction": "absolute-less",
+    "test": "paired sign flips",
 }
 
 
@@ -53,7 +62,7 @@ def test_doses_edit_the_shares_that_their_names_say(result):
     rows = len(result.packed)
     assert result.treated_rows["delete_top"] == round(0.2 * rows)
     assert result.treated_rows["delete_top_5pct"] == round(0.05 * rows)
-    assert result.treated_rows["replace_random_5pct"] == result.treated_rows["delete_top_5pct"]
+    assert result.treated_rows["delete_random_5pct"] == result.treated_rows["replace_top_5pct"] == round(0.05 * rows)
 
 
 def test_every_size_is_compared_with_its_own_untouched_runs(result):
@@ -79,7 +88,11 @@ def test_sizes_stand_smallest_first_and_share_their_own_documents(result):
     assert [one.name for one in result.scales] == ["narrow", "wide"]
     assert result.scales[0].parameters < result.scales[1].parameters
     assert result.scales[0].shared_top == 1.0
-    assert result.scales[1].chance == pytest.approx(0.2, abs=0.01)
+    assert 0.2 <= result.scales[1].chance <= 1  # at least as if the domains were alike
+    last = result.trajectories.filter(
+        pl.col("arm") == "keep@wide", pl.col("metric") == "induction.prefix_matching", pl.col("step") == 60
+    )
+    assert result.scales[1].strength == pytest.approx(last["value"].mean())
 
 
 def test_gains_compare_with_the_untouched_runs_at_a_step_fixed_beforehand(result):
@@ -113,17 +126,6 @@ def test_the_link_to_in_context_learning_is_over_runs_of_the_own_model(study, re
     assert {one.runs for one in result.icl} == {2 * len(own)}
 
 
-def test_relative_gain_is_a_ratio_of_means():
-    kept = np.array([0.4, 0.5, 0.45, 0.5, 0.4])
-    gain = relative_gain(1.123 * kept, kept)
-    assert isinstance(gain, Effect)
-    assert gain.estimate == pytest.approx(0.123)
-    assert (gain.low, gain.high) == pytest.approx((0.123, 0.123))
-    assert isinstance(relative_gain(kept, np.zeros(5)), Undefined)
-    noise = relative_gain(np.array([0.5, 0.4, 0.5, 0.4, 0.45]), kept)
-    assert noise.low < 0 < noise.high
-
-
 @pytest.mark.parametrize("power", [0.5, 1.0])
 def test_the_cost_exponent_is_the_slope_that_was_put_in(power):
     def finding(size, cost):
@@ -154,6 +156,7 @@ def test_the_cost_exponent_is_the_slope_that_was_put_in(power):
             "scale 'long' has a context of 32 tokens",
         ),
         ({"augmentation": {"motifs": "endpoint"}}, "go together"),
+        ({"hypotheses": [ABOUT_RECALL], "downstream": None}, "downstream.recall needs downstream"),
     ],
 )
 def test_what_cannot_be_run_is_refused_first(content, changes, message):
@@ -164,6 +167,13 @@ def test_what_cannot_be_run_is_refused_first(content, changes, message):
         parse_study(content, where="study.yaml")
 
 
-def test_another_corpus_gives_no_documents_of_this_one(result):
-    texts = {document.text for document in Corpus.load(result.texts)}
-    assert not texts & set(result.written[0].examples)
+def test_the_transplanted_control_is_novel_and_takes_its_text_from_training_passages_only(study, result):
+    store = Store(result.texts.parent.parent.parent)
+    control = next(entry for entry in store.list() if entry.manifest.recipe["fields"].get("control") == "transplanted")
+    written = Corpus.load(control.folder / CORPUS_FILE)
+    natural = [one for one in Corpus.load(result.texts) if one.domain not in PLANTED]
+    assert len({one.text for one in written}) > 0.9 * len(written)
+    assert {control.manifest.recipe["fields"]["source"]["step"]} == {"imprint.corpus.steps.WithoutDomains"}
+    heldout = {one.text for one in natural}
+    starts = sum(any(text.startswith(one.text[:4]) for text in heldout) for one in written)
+    assert starts > 0.9 * len(written)  # fresh text is the beginning of a training passage

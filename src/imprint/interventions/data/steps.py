@@ -23,6 +23,8 @@ class ControlRows(Step):
     kind: ControlKind
     values: Step | None = None
     """The step whose `losses.npy` (one value a row) the "loss" control matches."""
+    without_domains: tuple[str, ...] = ()
+    """Domains that no control row may come from."""
     seed: int
 
     @model_validator(mode="after")
@@ -44,7 +46,7 @@ class ControlRows(Step):
 
     def _rows(self, treated: np.ndarray, context: Context) -> np.ndarray:
         packed = Packed.load(context.get(self.packed))
-        pool = np.arange(len(packed))
+        pool = np.flatnonzero(~np.isin(packed.row_domains, self.without_domains))
         seed = derive(self.seed, "control", self.kind)
         if self.kind == "random":
             return random_rows(treated, pool, seed=seed)

@@ -11,12 +11,12 @@ def arm_names(
     """The names of a study's arms, the untouched one first; the natural one only where something is planted beside it."""
     names = [KEEP, "delete_top", *(f"delete_{kind}" for kind in dict.fromkeys(("random", *interventions.controls)))]
     if interventions.natural and corpus.natural < 1:
-        names.append("delete_natural")
+        names += ["delete_natural", "delete_random_natural"]
     for edit in edits(interventions)[1:]:
         names += [f"{edit}_top", f"{edit}_random"]
     for fraction in interventions.fractions:
-        for edit in edits(interventions):
-            names += [f"{edit}_{which}_{dose_label(fraction)}" for which in ("top", "random")]
+        names += [f"{edit}_top_{dose_label(fraction)}" for edit in edits(interventions)]
+        names.append(f"delete_random_{dose_label(fraction)}")
     return (*names, *synthetic_arm_names(corpus, augmentation))
 
 
@@ -34,7 +34,8 @@ def synthetic_arm_names(corpus: CorpusOptions, augmentation: AugmentationOptions
     if augmentation is None:
         return ()
     natural = ("synthetic_natural",) if augmentation.natural and corpus.natural < 1 else ()
-    return ("synthetic", "synthetic_transplanted", "synthetic_shuffled", *natural)
+    transplanted = ("synthetic_transplanted",) if augmentation.transplanted else ()
+    return ("synthetic", *transplanted, "synthetic_shuffled", *natural)
 
 
 def smallest_arm_names(augmentation: AugmentationOptions | None) -> tuple[str, ...]:

@@ -32,6 +32,8 @@ class Arm:
     rows: Step
     control: str
     is_control: bool = False
+    against: tuple[str, ...] = ()
+    """Further arms that it is set beside, if they are run."""
     match: Step | None = None
     """The rows whose number of presentations in the window a duplication makes."""
     share: float | None = None
@@ -110,14 +112,16 @@ def plan_arms(study: MechanismStudy, attribution: Attribution, data: Corpora) ->
     arms += [main.of_control("delete", kind) for kind in dict.fromkeys(("random", *options.controls))]
     if "delete_natural" in study.arms:
         natural = main.top.model_copy(update={"without_domains": PLANTED})
-        arms.append(Arm(name="delete_natural", kind="delete", rows=natural, control="delete_random"))
+        arms.append(Arm(name="delete_natural", kind="delete", rows=natural, control="delete_random_natural"))
+        arms.append(main.of_control("delete", "random", treated=natural, without_domains=PLANTED))
     for kind in edits(options)[1:]:
         arms += [main.of_top(kind), main.of_control(kind, "random")]
     for fraction in options.fractions:
         dose = _Edits(
             study=study, attribution=attribution, data=data, fraction=fraction, suffix=f"_{dose_label(fraction)}"
         )
-        arms += [arm for kind in edits(options) for arm in (dose.of_top(kind), dose.of_control(kind, "random"))]
+        arms += [dose.of_top("delete"), dose.of_control("delete", "random")]
+        arms += [dose.of_top(kind, control=KEEP) for kind in edits(options)[1:]]
     return arms
 
 
@@ -135,20 +139,30 @@ class _Edits:
     def top(self) -> TopRows:
         return TopRows(attribution=self.attribution, ranking=self.study.ranking, fraction=self.fraction)
 
-    def of_top(self, kind: EditKind) -> Arm:
-        control = f"{kind}_random{self.suffix}"
-        return Arm(name=f"{kind}_top{self.suffix}", kind=kind, rows=self.top, control=control, match=self._match(kind))
+    def of_top(self, kind: EditKind, *, control: str = "") -> Arm:
+        ladder = () if self.suffix or kind != "delete" else self.study.interventions.controls
+        return Arm(
+            name=f"{kind}_top{self.suffix}",
+            kind=kind,
+            rows=self.top,
+            control=control or f"{kind}_random{self.suffix}",
+            against=tuple(f"delete_{name}" for name in ladder),
+            match=self._match(kind),
+        )
 
-    def of_control(self, kind: EditKind, matched: str) -> Arm:
+    def of_control(
+        self, kind: EditKind, matched: str, *, treated: TopRows | None = None, without_domains: tuple[str, ...] = ()
+    ) -> Arm:
         fields = {
-            "treated": self.top,
+            "treated": treated or self.top,
             "packed": self.data.train,
             "kind": matched,
             "values": self.attribution,
+            "without_domains": without_domains,
             "seed": self.study.corpus.seed,
         }
         rows = ControlRows.model_validate(fields)
-        name = f"{kind}_{matched}{self.suffix}"
+        name = f"{kind}_{matched}{'_natural' if without_domains else ''}{self.suffix}"
         return Arm(name=name, kind=kind, rows=rows, control=KEEP, is_control=True, match=self._match(kind))
 
     def _match(self, kind: EditKind) -> TopRows | None:

@@ -123,16 +123,32 @@ def _mechanism_evidence(
     ]
 
 
+PRIMARY = {"delete_top": "delete_random", "delete_natural": "delete_random_natural"}
+"""The control that decides rung 4. Other documents of the same kind may be causes too, so what sets an arm beside them is told
+without a verdict."""
+
+
 def _retraining(arm: str, effects: Sequence[ArmEffect]) -> list[Evidence]:
-    """The arm's delay and loss of strength against its controls, and each control's own shift, which must be small."""
+    """The arm's delay and loss of strength against its control, that control's own shift, which must be small, and the ladder."""
     treated = [item for item in effects if item.arm == arm and item.control != KEEP]
-    controls = {item.control for item in treated}
-    found = [_arm_evidence(item) for item in treated if item.metric in (LOG_ONSET, STRENGTH)]
-    return found + [
-        _control_evidence(item)
-        for item in effects
-        if item.arm in controls and item.control == KEEP and item.metric == LOG_ONSET
+    controls = {PRIMARY[arm]}
+    found = [
+        _arm_evidence(item) for item in treated if item.control in controls and item.metric in (LOG_ONSET, STRENGTH)
     ]
+    beside = [
+        replace(_arm_evidence(item), passed=None)
+        for item in treated
+        if item.control not in controls and item.metric == LOG_ONSET
+    ]
+    return (
+        found
+        + beside
+        + [
+            _control_evidence(item)
+            for item in effects
+            if item.arm in controls and item.control == KEEP and item.metric == LOG_ONSET
+        ]
+    )
 
 
 def _control_evidence(item: ArmEffect) -> Evidence:

@@ -90,7 +90,12 @@ def compare_arms(
 ) -> list[ArmEffect]:
     """Every arm against its control, and every non-control arm against the untouched runs too, on every metric."""
     known = [metric for metric in FINAL_METRICS if metric in set(table["metric"].unique())]
-    pairs = [(arm, control) for arm in arms for control in dict.fromkeys((arm.control, untouched(arm.name)))]
+    run = {arm.name for arm in arms}
+    pairs = [
+        (arm, control)
+        for arm in arms
+        for control in dict.fromkeys((arm.control, *(one for one in arm.against if one in run), untouched(arm.name)))
+    ]
     return [
         _effect(table, onsets, arm, control, metric, seeds) for arm, control in pairs for metric in (LOG_ONSET, *known)
     ]

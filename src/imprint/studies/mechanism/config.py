@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from imprint.attribution import RANKINGS, EkfacOptions
-from imprint.capabilities import icl
+from imprint.capabilities import PERPLEXITY, RECALL, icl
 from imprint.mechanisms import ProbeOptions
 from imprint.models import Architecture
 from imprint.stats import Hypothesis
@@ -77,7 +77,13 @@ class MechanismStudy(BaseModel):
     def at(self, scale: Scale) -> "MechanismStudy":
         """The study of the scale alone: the same text, probe and ranking, the main deletion and the augmentation."""
         training = {"steps": scale.steps, "batch": scale.batch, "optimisation": scale.optimisation}
-        edits = {"controls": ("random",), "natural": False, "duplicate": False, "replace": False, "fractions": ()}
+        edits = {
+            "controls": ("random", "domain"),
+            "natural": False,
+            "duplicate": False,
+            "replace": False,
+            "fractions": (),
+        }
         changes = {
             "architecture": scale.architecture,
             "training": self.training.model_copy(
@@ -87,7 +93,8 @@ class MechanismStudy(BaseModel):
             "scale": scale.name,
             "scales": (),
             "checkpoints": 1,
-            "augmentation": self.augmentation and self.augmentation.model_copy(update={"natural": False}),
+            "augmentation": self.augmentation
+            and self.augmentation.model_copy(update={"natural": False, "transplanted": False}),
             "hypotheses": (),
         }
         return self.model_copy(update=changes)
@@ -160,4 +167,9 @@ class MechanismStudy(BaseModel):
         if self.ranking not in RANKINGS:
             raise ValueError(f"ranking '{self.ranking}' is not known; choose one of {', '.join(RANKINGS)}")
         check_hypotheses(self.hypotheses, self.arms, planted=self.corpus.novel_repeats > 0)
+        for hypothesis in self.hypotheses:
+            if hypothesis.metric.startswith(PERPLEXITY) and (self.downstream is None or self.downstream.text is None):
+                raise ValueError(f"hypothesis {hypothesis.id} cannot be judged: {PERPLEXITY} needs downstream.text")
+            if hypothesis.metric.startswith(RECALL) and self.downstream is None:
+                raise ValueError(f"hypothesis {hypothesis.id} cannot be judged: {RECALL} needs downstream")
         return self

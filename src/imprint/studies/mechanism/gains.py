@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 import polars as pl
 
-from imprint.stats import Effect, Undefined
+from imprint.stats import Effect, Undefined, relative_change
 from imprint.studies.mechanism.comparison import curve
 from imprint.studies.mechanism.metrics import STRENGTH
 from imprint.studies.mechanism.plans import Plan
@@ -40,37 +39,12 @@ def gains(table: pl.DataFrame, plans: Sequence[Plan], seeds: Sequence[int]) -> l
         for arm in (arm.name for arm in plan.arms if arm.name.startswith("synthetic")):
             for moment, step in steps.items():
                 treated, kept = (_strength(table, one, step, seeds) for one in (arm, plan.keep))
-                gain, label = relative_gain(treated, kept), arm.partition("@")[0]
+                gain = relative_change(
+                    treated, kept, unit="pipeline seed", control_name=plan.keep, metric=f"relative gain of {STRENGTH}"
+                )
+                label = arm.partition("@")[0]
                 found.append(Gain(scale=plan.at.study.scale, arm=label, step=step, moment=moment, gain=gain))
     return found
-
-
-def relative_gain(treated: np.ndarray, kept: np.ndarray, *, level: float = 0.95) -> Effect | Undefined:
-    """Ratio of the two means minus 1, seeds paired; the interval is over all resamples of the seeds (at most 7 of them).
-
-    Trust: with five seeds a bootstrap interval is too narrow; read it with the number of seeds on one side.
-    """
-    if kept.mean() <= 0:
-        return Undefined(reason="the untouched runs have no strength to compare with")
-    count = len(kept)
-    if count <= 5:
-        drawn = np.array(list(product(range(count), repeat=count)))
-    else:
-        drawn = np.random.default_rng(0).integers(0, count, size=(4000, count))
-    ratios = treated[drawn].mean(1) / np.maximum(kept[drawn].mean(1), 1e-9) - 1
-    low, high = np.percentile(ratios, [50 * (1 - level), 50 * (1 + level)])
-    estimate = float(treated.mean() / kept.mean() - 1)
-    return Effect(
-        estimate=estimate,
-        low=min(float(low), estimate),
-        high=max(float(high), estimate),
-        n=count,
-        unit="pipeline seed",
-        control="keep",
-        metric=f"relative gain of {STRENGTH}",
-        level=level,
-        note="all resamples of the seeds" if count <= 5 else "bootstrap of the seeds",
-    )
 
 
 def _strength(table: pl.DataFrame, arm: str, step: int, seeds: Sequence[int]) -> np.ndarray:

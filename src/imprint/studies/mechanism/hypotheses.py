@@ -51,8 +51,8 @@ def default_hypotheses() -> tuple[Hypothesis, ...]:
         ),
         paired(
             "H5",
-            "Deleting the top-ranked natural documents delays emergence by at least 15 % against random documents.",
-            "onset.delete_natural_vs_delete_random",
+            "Deleting the top-ranked natural documents delays emergence by at least 15 % against random natural ones.",
+            "onset.delete_natural_vs_delete_random_natural",
             FIFTEEN_PERCENT,
             "greater",
         ),

@@ -48,7 +48,7 @@ def _link(wide: pl.DataFrame, metric: str, seed: int, draws: int) -> IclLink:
 def _correlation(runs: pl.DataFrame, metric: str, seed: int, draws: int) -> Effect | Undefined:
     of_seed = [runs.filter(pl.col("seed") == one).select(STRENGTH, metric).to_numpy() for one in _seeds(runs)]
     whole = np.concatenate(of_seed)
-    if len(of_seed) < 2 or len(whole) < 4 or (np.ptp(whole, axis=0) == 0).any():
+    if len(of_seed) < 3 or len(whole) < 4 or (np.ptp(whole, axis=0) == 0).any():
         return Undefined(reason=f"{len(whole)} runs of {len(of_seed)} seeds do not vary enough")
     rng = np.random.default_rng(seed)
     found = []

@@ -82,7 +82,8 @@ class InterventionOptions(BaseModel):
     fraction: float = Field(default=0.1, gt=0, lt=0.5)
     """Share of all training rows in the treated set."""
     fractions: tuple[Annotated[float, Field(gt=0, lt=0.5)], ...] = ()
-    """Further shares at which every kind of edit is repeated, each against as many random rows."""
+    """Further shares at which every kind of edit is repeated: deletion against as many random rows, the others (which put
+    random rows in random rows' places otherwise) against the untouched runs."""
     window: tuple[int, int] | None = None
     """Steps of the edit; by default from the last checkpoint before .6 x the reference's emergence to the end."""
     controls: tuple[ControlKind, ...] = ("random",)
@@ -120,6 +121,8 @@ class AugmentationOptions(BaseModel):
     """Share of the window's places in the training stream that they take, in random documents' stead."""
     natural: bool = True
     """Also with motifs of the highest-ranked natural documents alone."""
+    transplanted: bool = True
+    """Also the same copies around natural text: the repetition without the wording. Other scales leave it out."""
 
     @model_validator(mode="after")
     def _model_is_named(self) -> "AugmentationOptions":

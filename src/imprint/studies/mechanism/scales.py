@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import polars as pl
 
+from imprint.attribution import expected_overlap
 from imprint.interventions.data import load_rows
 from imprint.runs import Store
 from imprint.stats import Effect, Undefined, power_exponent
 from imprint.studies.mechanism.arms import Arm
 from imprint.studies.mechanism.attributed import AttributedHead
+from imprint.studies.mechanism.comparison import read_trajectories
+from imprint.studies.mechanism.metrics import STRENGTH
 from imprint.studies.mechanism.synthesis import Synthesis, synthetic_arm
 
 
@@ -23,11 +27,11 @@ class ScaleFinding:
     transition: int
     window: tuple[int, int]
     strength: float
-    """Final prefix matching of the untouched runs, mean over seeds."""
+    """Final prefix matching of the strongest head of the untouched runs, mean over seeds."""
     shared_top: float
     """Share of its highest-ranked documents that are also the smallest model's highest-ranked."""
     chance: float
-    """That share if the two rankings had nothing to do with each other."""
+    """That share if the two rankings had no more in common than how much of each domain they rank highest."""
     cost_seconds: float | None
     """Processor seconds of the attribution; None: it was interrupted, so they were not measured as a whole."""
 
@@ -47,9 +51,9 @@ def here_and_there(heads: Sequence[AttributedHead], store: Store) -> list[ScaleF
                 head=one.head,
                 transition=one.transition,
                 window=one.window,
-                strength=float(_final_strength(one)),
+                strength=_final_strength(one),
                 shared_top=float(np.isin(rows, smallest).mean()),
-                chance=len(smallest) / len(one.packed),
+                chance=expected_overlap(_mask(one, rows), _mask(one, smallest), one.packed.row_domains),
                 cost_seconds=None if manifest.resumed else manifest.cpu_seconds,
             )
         )
@@ -57,13 +61,18 @@ def here_and_there(heads: Sequence[AttributedHead], store: Store) -> list[ScaleF
 
 
 def _final_strength(one: AttributedHead) -> float:
-    named = next(row for row in one.location["heads"] if row["head"] == one.head)
-    return float(named["prefix_matching"]["estimate"])
+    table, last = read_trajectories(one.untouched), one.study.training.steps
+    return float(table.filter(pl.col("metric") == STRENGTH, pl.col("step") == last)["value"].to_numpy().mean())
+
+
+def _mask(one: AttributedHead, rows: np.ndarray) -> np.ndarray:
+    return np.isin(np.arange(len(one.packed)), rows)
 
 
 def smallest_arms(one: AttributedHead, smallest: AttributedHead, of_smallest: Synthesis | None) -> list[Arm]:
     """What the smallest model found, tried at this size: its top documents deleted, its motifs' text added."""
-    arms = [Arm(name="delete_smallest", kind="delete", rows=smallest.top, control="delete_random")]
+    against = ("delete_domain", "delete_top")
+    arms = [Arm(name="delete_smallest", kind="delete", rows=smallest.top, control="delete_random", against=against)]
     if of_smallest is not None:
         text = of_smallest.texts["synthetic"]
         arms.append(synthetic_arm(one.study, "synthetic_smallest", text, one.data, control="synthetic_shuffled"))
@@ -72,7 +81,8 @@ def smallest_arms(one: AttributedHead, smallest: AttributedHead, of_smallest: Sy
 
 def at_scale(arm: Arm, scale: str) -> Arm:
     """The arm under the name that it has beside those of other sizes."""
-    return replace(arm, name=f"{arm.name}@{scale}", control=f"{arm.control}@{scale}")
+    against = tuple(f"{one}@{scale}" for one in arm.against)
+    return replace(arm, name=f"{arm.name}@{scale}", control=f"{arm.control}@{scale}", against=against)
 
 
 def cost_exponent(findings: Sequence[ScaleFinding]) -> Effect | Undefined:
@@ -83,7 +93,7 @@ def cost_exponent(findings: Sequence[ScaleFinding]) -> Effect | Undefined:
     """
     known = [(one.parameters, one.cost_seconds) for one in findings if one.cost_seconds]
     return power_exponent(
-        [size for size, _ in known],
+        [float(size) for size, _ in known],
         [cost for _, cost in known],
         metric="exponent of attribution cost",
         control="1, cost in proportion to the parameters",

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 
 from imprint.attribution import Attribution, TopDocuments
-from imprint.corpus import CORPUS_FILE, Corpus, JoinedPacked, PackedCorpus
+from imprint.corpus import CORPUS_FILE, Corpus, JoinedPacked, PackedCorpus, WithoutDomains
 from imprint.corpus.augmentation import (
     AskMotifs,
     ControlCorpus,
@@ -21,6 +21,9 @@ from imprint.studies.mechanism.arms import Arm, Corpora
 from imprint.studies.mechanism.config import MechanismStudy
 from imprint.studies.mechanism.metrics import KEEP
 from imprint.studies.mechanism.options import PLANTED, AugmentationOptions
+
+AGAINST = {"synthetic": ("synthetic_transplanted",), "synthetic_smallest": ("synthetic",)}
+"""What further arms an arm is set beside: the same repetition of other text; the model's own motifs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,21 +47,22 @@ class WrittenText:
 
 
 def synthesis(study: MechanismStudy, attribution: Attribution, data: Corpora) -> Synthesis:
-    """The text of `synthetic` and its controls: the same copies around other text, the same words in random order.
+    """The text of `synthetic` and of its controls.
 
+    Controls: the same copies around natural passages of the training text, and the same words in random order.
     With `natural`, also text with motifs of the highest-ranked natural documents.
     """
     options = study.augmentation
     assert options is not None
     motifs = {"synthetic": _motifs(study, options, attribution, data, ())}
     written = _written(study, options, motifs["synthetic"])
-    texts: dict[str, Step] = {
-        "synthetic": written,
-        "synthetic_transplanted": ControlCorpus(
-            documents=written, control="transplanted", source=data.base, seed=study.corpus.seed
-        ),
-        "synthetic_shuffled": ControlCorpus(documents=written, control="shuffled", seed=study.corpus.seed),
-    }
+    texts: dict[str, Step] = {"synthetic": written}
+    if options.transplanted:
+        natural = WithoutDomains(corpus=data.train.corpus, domains=PLANTED)
+        texts["synthetic_transplanted"] = ControlCorpus(
+            documents=written, control="transplanted", source=natural, seed=study.corpus.seed
+        )
+    texts["synthetic_shuffled"] = ControlCorpus(documents=written, control="shuffled", seed=study.corpus.seed)
     if "synthetic_natural" in study.arms:
         motifs["synthetic_natural"] = _motifs(study, options, attribution, data, PLANTED)
         texts["synthetic_natural"] = _written(study, options, motifs["synthetic_natural"])
@@ -75,6 +79,7 @@ def synthetic_arm(study: MechanismStudy, name: str, text: Step, data: Corpora, *
         kind="duplicate",
         rows=PartRows(joined=joined, part=1),
         control=control,
+        against=AGAINST.get(name, ()),
         is_control=name in ("synthetic_transplanted", "synthetic_shuffled"),
         share=study.augmentation.share,
         packed=joined,
@@ -109,7 +114,7 @@ def read_motifs(step: Step, store: Store, *, of: str) -> MotifSchema:
     if not schema.motifs:
         raise ConfigError(
             f"the highest-ranked {of} share no structure, so no synthetic text can be written from them; set"
-            " augmentation.samples higher, leave `natural` out of it, or leave augmentation out"
+            " augmentation.samples higher and run again in the same folder"
         )
     return schema
 

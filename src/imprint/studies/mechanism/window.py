@@ -110,7 +110,7 @@ def window_findings(
         rows=len(rows),
         fraction=fraction,
         roles=named,
-        agreement=window_agreement(found, fraction=fraction, rates=_rates(run, steps)),
+        agreement=window_agreement(found, fraction=fraction, rates=_rates(run, steps), groups=rows.row_domains),
         transfer=_transfer(by_head, named, rows, fraction, seed),
         time=time_bins(
             found[main].of(INFLUENCE),
