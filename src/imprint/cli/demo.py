@@ -19,7 +19,7 @@ def demo(
     address: str | None = None,
     json: bool = False,
 ) -> None:
-    """Collect text, train, locate the head, attribute it, retrain without its data, and report: about seven minutes.
+    """Collect text, train, locate the head, attribute it, retrain without its data, and report: about nine minutes.
 
     Args:
         out: Folder for results and report; the same folder resumes an interrupted demo.

@@ -152,3 +152,13 @@ def test_controls_that_cannot_be_made():
         renamed(ORIGINALS, ["a", "b"], 0)
     with pytest.raises(ConfigError, match="at least one"):
         transplanted(ORIGINALS, [], 0)
+
+
+def test_no_transplanted_document_is_blank():
+    """Three fresh characters around long copies, and donors that begin with white space."""
+    own = [Document(id=str(number), text="abc" * 20, domain="d") for number in range(40)]
+    donors = [Document(id=str(number), text=f"      {number} text", domain="d") for number in range(9)]
+    for one in transplanted(own, donors, seed=0):
+        assert one.text.strip()
+        assert len(one.text) == 60
+        assert one.text == (one.text[:3] * 20)

@@ -108,8 +108,8 @@ def _transplanted(document: Document, sources: Sequence[Document], seed: int) ->
     factors = factorise(document.text)
     fresh = sum(factor.fresh for factor in factors)
     donor, text, place = Random(seed).randrange(len(sources)), "", 0
-    while len(text) < fresh:
-        text, donor = text + sources[donor % len(sources)].text, donor + 1
+    while len(text) < fresh or not text[:fresh].strip():  # no document may be blank, and no source is
+        text, donor = text.lstrip() + sources[donor % len(sources)].text, donor + 1
     written = ""
     for factor in factors:
         written += text[place : place + factor.fresh]

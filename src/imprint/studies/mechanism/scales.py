@@ -75,7 +75,7 @@ def smallest_arms(one: AttributedHead, smallest: AttributedHead, of_smallest: Sy
     arms = [Arm(name="delete_smallest", kind="delete", rows=smallest.top, control="delete_random", against=against)]
     if of_smallest is not None:
         text = of_smallest.texts["synthetic"]
-        arms.append(synthetic_arm(one.study, "synthetic_smallest", text, one.data, control="synthetic_shuffled"))
+        arms.append(synthetic_arm(one.study, "synthetic_smallest", text, one.data))
     return arms
 
 

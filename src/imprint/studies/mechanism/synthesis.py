@@ -87,9 +87,9 @@ def synthetic_arm(study: MechanismStudy, name: str, text: Step, data: Corpora, *
 
 
 def synthetic_arms(study: MechanismStudy, written: Synthesis, data: Corpora) -> list[Arm]:
-    """Every synthetic arm of a study's own motifs; the text itself is compared with its own words in random order."""
+    """Every synthetic arm of a study's own motifs; `synthetic` is compared with its own words in random order."""
     return [
-        synthetic_arm(study, name, text, data, control=KEEP if name == "synthetic_shuffled" else "synthetic_shuffled")
+        synthetic_arm(study, name, text, data, control="synthetic_shuffled" if name == "synthetic" else KEEP)
         for name, text in written.texts.items()
     ]
 
