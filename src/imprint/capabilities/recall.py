@@ -42,9 +42,7 @@ class _Fact(BaseModel):
     wrong: tuple[str, ...] = Field(min_length=1)
 
 
-def passage_questions(
-    packed: Packed, *, questions: int, seed: int, without_domains: Sequence[str] = ()
-) -> Questions:
+def passage_questions(packed: Packed, *, questions: int, seed: int, without_domains: Sequence[str] = ()) -> Questions:
     """How random training passages went on after their first half, among the second halves of others of their domain.
 
     Raises:
