@@ -39,7 +39,7 @@ def test_sentences_say_what_came_out_beside_chance(record):
     for words in (
         "Two probes at one checkpoint share",
         "Two checkpoints, by the consensus share",
-        "unrelated rankings would share 0.1",
+        "tops that share only their domains would share 0.1",
         "by contrastive: among induction heads",
         "chance 0.1",
         "p = 0.018",  # the best of 56 arrangements

@@ -51,10 +51,18 @@ _leaves = st.one_of(
 )
 
 
+def _binds_once(items):
+    """A name is known to all that follows in a sequence, so it may be bound in one item only."""
+    return sum("'b'" in str(item) for item in items) < 2
+
+
 def _grown(part):
     return st.one_of(
         st.builds(lambda options: {"kind": "choice", "options": options}, st.lists(part, min_size=1, max_size=3)),
-        st.builds(lambda items: {"kind": "sequence", "items": items}, st.lists(part, min_size=1, max_size=3)),
+        st.builds(
+            lambda items: {"kind": "sequence", "items": items},
+            st.lists(part, min_size=1, max_size=3).filter(_binds_once),
+        ),
         st.builds(lambda i, c, s: {"kind": "repeat", "item": i, "count": c, "separator": s}, part, spans(5), _texts),
         st.builds(
             lambda item: {"kind": "template", "text": "{{{x}}}:{x}", "variables": {"x": item}},

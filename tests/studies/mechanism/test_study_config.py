@@ -37,6 +37,7 @@ def test_an_empty_study_is_the_demo():
         "delete_top",
         "delete_random",
         "delete_natural",
+        "delete_random_natural",
         "duplicate_top",
         "duplicate_random",
     )

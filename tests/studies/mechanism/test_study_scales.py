@@ -88,7 +88,9 @@ def test_sizes_stand_smallest_first_and_share_their_own_documents(result):
     assert [one.name for one in result.scales] == ["narrow", "wide"]
     assert result.scales[0].parameters < result.scales[1].parameters
     assert result.scales[0].shared_top == 1.0
-    assert 0.2 <= result.scales[1].chance <= 1  # at least as if the domains were alike
+    assert result.scales[1].chance == pytest.approx(
+        0.2, abs=0.1
+    )  # the share, moved by how alike the domains' shares are
     last = result.trajectories.filter(
         pl.col("arm") == "keep@wide", pl.col("metric") == "induction.prefix_matching", pl.col("step") == 60
     )
@@ -172,7 +174,7 @@ def test_the_transplanted_control_is_novel_and_takes_its_text_from_training_pass
     control = next(entry for entry in store.list() if entry.manifest.recipe["fields"].get("control") == "transplanted")
     written = Corpus.load(control.folder / CORPUS_FILE)
     natural = [one for one in Corpus.load(result.texts) if one.domain not in PLANTED]
-    assert len({one.text for one in written}) > 0.9 * len(written)
+    assert len({one.text for one in written}) > 0.8 * len(written)  # from 30 short texts and ten words a domain
     assert {control.manifest.recipe["fields"]["source"]["step"]} == {"imprint.corpus.steps.WithoutDomains"}
     heldout = {one.text for one in natural}
     starts = sum(any(text.startswith(one.text[:4]) for text in heldout) for one in written)

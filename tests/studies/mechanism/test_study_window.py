@@ -63,7 +63,8 @@ def test_agreement_is_that_of_the_scores(store, findings):
     one, other = (Scores.load(store.path(attribution(step))).of("contrastive") for step in (5, 15))
     found = {(pair.one, pair.other): pair for pair in findings.agreement.checkpoints["contrastive"]}
     assert set(found) == {("5", "10"), ("5", "15"), ("10", "15")}
-    assert found["5", "15"] == agree(one, other, fraction=0.25, names=("5", "15"))
+    domains = Packed.load(store.get(ROWS)).row_domains
+    assert found["5", "15"] == agree(one, other, fraction=0.25, names=("5", "15"), groups=domains)
     assert set(findings.agreement.probes) == {5, 10, 15}
     assert len(findings.agreement.summed) == 4
     assert findings.agreement.summed[-1].other == "learning-rate weighted sum"
