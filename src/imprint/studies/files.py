@@ -49,28 +49,26 @@ def parse_study(content: dict[Any, Any], *, where: str) -> Study:
     if kind not in STUDIES:
         raise ConfigError(f"{where}: kind '{kind}' is not a study; the kinds are: {', '.join(STUDIES)}")
     try:
-        return STUDIES[kind].model_validate(_with_environment(content, where))
+        return STUDIES[kind].model_validate(_with_environment(content))
     except ValidationError as error:
         raise ConfigError(f"{where}: {_explain(error, STUDIES[kind])}") from error
     except InputError as error:
         raise ConfigError(f"{where}: {error}") from error
 
 
-def _with_environment(value: Any, where: str) -> Any:
+def _with_environment(value: Any) -> Any:
     """The content with environment variables put in, in every text."""
     if isinstance(value, dict):
-        return {key: _with_environment(child, where) for key, child in value.items()}
+        return {key: _with_environment(child) for key, child in value.items()}
     if isinstance(value, list):
-        return [_with_environment(child, where) for child in value]
-    return _VARIABLE.sub(lambda found: _variable(found, where), value) if isinstance(value, str) else value
+        return [_with_environment(child) for child in value]
+    return _VARIABLE.sub(_variable, value) if isinstance(value, str) else value
 
 
-def _variable(found: re.Match[str], where: str) -> str:
+def _variable(found: re.Match[str]) -> str:
     value = os.environ.get(found["name"], found["default"])
     if value is None:
-        raise ConfigError(
-            f"{where}: the environment variable {found['name']} is not set; set it, or write the path itself"
-        )
+        raise ConfigError(f"the environment variable {found['name']} is not set; set it, or write the path itself")
     return value
 
 
