@@ -71,7 +71,7 @@ def sizes_record(result: MechanismResult) -> SizesRecord | None:
                 delay=_shift(result, f"delete_top{at}", f"delete_random{at}"),
                 control_delay=_shift(result, f"delete_random{at}", f"{KEEP}{at}"),
                 smallest_delay=_shift(result, f"delete_smallest{at}", f"delete_random{at}"),
-                notes=_notes(result, at, one.name == own),
+                notes=_notes(result, at),
             )
         )
     return SizesRecord(
@@ -126,13 +126,10 @@ def _shift(result: MechanismResult, arm: str, control: str) -> EffectRecord | No
     return _record(_effect(result, arm, control, LOG_ONSET).effect) if known else None
 
 
-def _notes(result: MechanismResult, at: str, own: bool) -> tuple[str, ...]:
-    arms = {f"{arm}{at}" for arm in ("delete_top", "delete_random", "delete_smallest")}
-    told = [
-        item.note
-        for item in result.effects
-        if item.arm in arms and item.metric == LOG_ONSET and ("@" not in item.arm) == own
-    ]
+def _notes(result: MechanismResult, at: str) -> tuple[str, ...]:
+    random = f"delete_random{at}"
+    shown = {(f"delete_top{at}", random), (f"delete_smallest{at}", random), (random, f"{KEEP}{at}")}
+    told = [item.note for item in result.effects if (item.arm, item.control) in shown and item.metric == LOG_ONSET]
     return tuple(dict.fromkeys(filter(None, told)))
 
 
