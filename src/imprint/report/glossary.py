@@ -55,10 +55,6 @@ KNOWN: dict[str, Reading] = {
         note="Cross-entropy on the second occurrence of random segments, nats a token; lower is better.",
         from_zero=False,
     ),
-}
-
-
-KNOWN |= {
     "induction.other_heads": Reading(
         label="Other heads",
         note="Mean prefix matching of the heads above layer 0 but the strongest: what an edit does to heads it is not about.",

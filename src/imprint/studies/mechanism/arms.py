@@ -46,8 +46,6 @@ class Arm:
 class Corpora:
     """The packed training and held-out corpora of a study."""
 
-    base: Step
-    """The text before anything is planted in it or cut."""
     train: PackedCorpus
     heldout: PackedCorpus
 
@@ -74,9 +72,7 @@ def corpora(study: MechanismStudy) -> Corpora:
         )
         return PackedCorpus(corpus=corpus, context=study.architecture.context, tokenizer=options.tokenizer)
 
-    return Corpora(
-        base=base, train=packed("train", options.documents), heldout=packed("heldout", options.heldout_documents)
-    )
+    return Corpora(train=packed("train", options.documents), heldout=packed("heldout", options.heldout_documents))
 
 
 def seeds(study: MechanismStudy) -> range:

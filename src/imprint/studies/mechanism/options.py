@@ -137,7 +137,7 @@ class DownstreamOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     text: Path | None = None
-    """A text file such as WikiText's test set, for bits per byte."""
+    """A text file such as WikiText's test set, for the perplexity a token."""
     facts: Path | None = None
     """JSONL with `prompt`, `answer` and `wrong` (a list); None: continuations of training passages among others of the domain."""
     documents: int = Field(default=2_000, ge=50)
