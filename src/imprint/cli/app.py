@@ -36,6 +36,9 @@ app.command(
     "imprint.cli.retrain:retrain", help="Train a study again without (or with more of) documents that you name."
 )
 app.command(
+    "imprint.cli.predict:predict", help="Whether abilities will emerge by a later scale or step, from scores so far."
+)
+app.command(
     "imprint.cli.calibrate:calibrate", help="Every method on planted worlds whose truth is known: the scorecard."
 )
 app.command("imprint.cli.report:report", help="Render a finished run's report again.")
