@@ -29,7 +29,7 @@ SIGHTS = (
 Matrix = Float[np.ndarray, "question feature"]
 
 
-def examples(curves: Sequence[Curve], *, most: int, seed: int, weight: float = 1.0) -> Examples:
+def examples(curves: Sequence[Curve], *, most: int, seed: int) -> Examples:
     """At most `most` known questions of the curves, each seen in three ways that share its weight.
 
     The curve posterior of an example comes from a prior fitted without its task (cross-fitting).
@@ -48,8 +48,8 @@ def examples(curves: Sequence[Curve], *, most: int, seed: int, weight: float = 1
         z=np.tile(answers[:, 1], times),
         last=np.tile(last, times),
         threshold=np.tile(bar, times),
-        weight=np.full(times * len(asked), weight / times),
-        group=np.tile(np.array([curves[question.curve].task for question in asked], dtype=object), times),
+        weight=np.full(times * len(asked), 1 / times),
+        question=np.tile(np.arange(len(asked)), times),
     )
 
 

@@ -1,16 +1,17 @@
-"""The members of the stack: boosted trees, a linear model, and a Gaussian process on the score to come."""
+"""The members of the stack: trees on the answer, trees on the score to come, and Gaussian processes on how it changes."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import lightgbm
 import numpy as np
 from jaxtyping import Float
 from scipy.stats import norm
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
-from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 Features = Float[np.ndarray, "question feature"]
@@ -20,10 +21,15 @@ Member = Callable[[Features, Vector, Vector], Vector]
 
 FARTHEST = 4.0
 """Standard deviations beyond which a feature counts as that far and no farther."""
-PROCESS_POINTS = 400
+PROCESS_POINTS = 450
+PROCESSES = 2
 LEAST_SPREAD = 0.02
+LARGEST_MARGIN = 0.6
+"""Margins beyond this count as this: far above the threshold is far above."""
+REFERENCE_REACH = 0.5
+"""Decades at which the spread of the trees' errors is what it was on the examples; it grows as a random walk's."""
 TREES: dict[str, Any] = {
-    "n_estimators": 150,
+    "n_estimators": 200,
     "learning_rate": 0.04,
     "num_leaves": 6,
     "min_child_samples": 30,
@@ -40,7 +46,10 @@ TREES: dict[str, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Examples:
-    """Questions with known answers; `weight` is how much each counts, `group` what must not be split (the task)."""
+    """Questions with known answers.
+
+    `weight` is how much each row counts, `question` tells which rows are the same question seen in several ways.
+    """
 
     features: Features
     emerged: Vector
@@ -48,67 +57,83 @@ class Examples:
     last: Vector
     threshold: Vector
     weight: Vector
-    group: np.ndarray
+    question: np.ndarray
 
     def __len__(self) -> int:
-        """How many."""
+        """How many rows."""
         return len(self.emerged)
 
     def take(self, rows: np.ndarray) -> "Examples":
         """Some of them."""
-        return Examples(
-            features=self.features[rows],
-            emerged=self.emerged[rows],
-            z=self.z[rows],
-            last=self.last[rows],
-            threshold=self.threshold[rows],
-            weight=self.weight[rows],
-            group=self.group[rows],
-        )
+        return Examples(**{name: getattr(self, name)[rows] for name in self.__dataclass_fields__})
+
+    def scaled(self, factor: float) -> "Examples":
+        """The same, counting more or less."""
+        return replace(self, weight=self.weight * factor)
 
 
-def boosted(examples: Examples, *, seed: int) -> Member:
-    """Gradient-boosted trees on the answer; not-known features are a branch of their own."""
-    model = lightgbm.LGBMClassifier(**TREES, random_state=seed)
+def joined(parts: Sequence[Examples]) -> Examples:
+    """All rows of several sets; their questions stay apart."""
+    starts = np.cumsum([0, *(int(part.question.max(initial=-1)) + 1 for part in parts)])
+    moved = [replace(part, question=part.question + start) for part, start in zip(parts, starts, strict=False)]
+    names = Examples.__dataclass_fields__
+    return Examples(**{name: np.concatenate([getattr(part, name) for part in moved]) for name in names})
+
+
+def boosted(examples: Examples, *, rising: Sequence[bool], seed: int) -> Member:
+    """Gradient-boosted trees on the answer; what is not known is a branch of its own.
+
+    `rising` features can only raise the probability: a higher score, forecast or neighbour never speaks against emergence.
+    """
+    model = lightgbm.LGBMClassifier(**TREES, random_state=seed, monotone_constraints=[int(up) for up in rising])
     model.fit(examples.features, examples.emerged.astype(int), sample_weight=examples.weight)
     return lambda features, threshold, last: np.asarray(model.predict_proba(features))[:, 1]
 
 
-def linear(examples: Examples, *, seed: int) -> Member:
-    """Logistic regression on standardised, clipped features."""
-    scaled = _scaler(examples.features)
-    model = LogisticRegression(C=0.02, max_iter=500, random_state=seed)
-    model.fit(scaled(examples.features), examples.emerged.astype(int), sample_weight=examples.weight)
-    return lambda features, threshold, last: np.asarray(model.predict_proba(scaled(features)))[:, 1]
-
-
-def process(examples: Examples, *, seed: int) -> Member:
-    """A Gaussian process on the change of the score, and from it the chance that the score passes the threshold."""
-    generator = np.random.default_rng(seed)
-    share = examples.weight / examples.weight.sum()
-    count = min(PROCESS_POINTS, int((share > 0).sum()))
-    chosen = examples.take(generator.choice(len(examples), count, replace=False, p=share))
-    scaled = _scaler(chosen.features)
-    kernel = ConstantKernel(1.0) * RBF(5.0, (1e-1, 1e3)) + WhiteKernel(0.3)
-    model = GaussianProcessRegressor(kernel, normalize_y=True, random_state=seed)
-    _quietly(model, scaled(chosen.features), chosen.z - chosen.last)
+def boosted_margin(examples: Examples, *, rising: Sequence[bool], seed: int) -> Member:
+    """Gradient-boosted trees on the score above the threshold, and a normal error around it."""
+    margin = np.clip(examples.z - examples.threshold, -LARGEST_MARGIN, LARGEST_MARGIN)
+    model = lightgbm.LGBMRegressor(**TREES, random_state=seed, monotone_constraints=[int(up) for up in rising])
+    model.fit(examples.features, margin, sample_weight=examples.weight)
+    error = np.average((np.asarray(model.predict(examples.features)) - margin) ** 2, weights=examples.weight)
+    spread = 1.15 * float(np.sqrt(error))
 
     def predict(features: Features, threshold: Vector, last: Vector) -> Vector:
-        mean, sd = model.predict(scaled(features), return_std=True)
-        return np.asarray(norm.sf((threshold - last - mean) / np.maximum(sd, LEAST_SPREAD)))
+        return np.asarray(norm.sf(-np.asarray(model.predict(features)) / max(spread, LEAST_SPREAD)))
 
     return predict
 
 
-def _quietly(model: Any, features: Features, target: Vector) -> None:
-    """Fit; a kernel parameter at its bound is no failure here."""
-    import warnings
+def processes(examples: Examples, *, columns: Sequence[int], seed: int) -> Member:
+    """The mean of Gaussian processes on the change of the score, each fitted to other questions, seen in one way each."""
+    generator = np.random.default_rng(seed)
+    fitted = [_process(examples.take(_draw(examples, generator)), columns, seed) for _ in range(PROCESSES)]
+    return lambda features, threshold, last: np.mean([one(features, threshold, last) for one in fitted], axis=0)
 
-    from sklearn.exceptions import ConvergenceWarning
 
+def _draw(examples: Examples, generator: np.random.Generator) -> np.ndarray:
+    """One row each of some questions, drawn by weight."""
+    shuffled = generator.permutation(len(examples))
+    _, first = np.unique(examples.question[shuffled], return_index=True)
+    rows = shuffled[first]
+    weight = examples.weight[rows]
+    count = min(PROCESS_POINTS, int((weight > 0).sum()))
+    return np.asarray(generator.choice(rows, count, replace=False, p=weight / weight.sum()))
+
+
+def _process(chosen: Examples, columns: Sequence[int], seed: int) -> Member:
+    scaled = _scaler(chosen.features[:, columns])
+    kernel = ConstantKernel(1.0) * RBF(5.0, (1e-1, 1e3)) + WhiteKernel(0.3)
+    model = GaussianProcessRegressor(kernel, normalize_y=True, random_state=seed)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(features, target)
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a kernel parameter at its bound is no failure here
+        model.fit(scaled(chosen.features[:, columns]), chosen.z - chosen.last)
+
+    def predict(features: Features, threshold: Vector, last: Vector) -> Vector:
+        mean, sd = model.predict(scaled(features[:, columns]), return_std=True)
+        return np.asarray(norm.sf((threshold - last - mean) / np.maximum(sd, LEAST_SPREAD)))
+
+    return predict
 
 
 def _scaler(features: Features) -> Callable[[Features], Features]:

@@ -1,7 +1,7 @@
 """The predictor of emergence: curve posterior, boosted trees, linear model and Gaussian process, joined into one answer."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,7 @@ from imprint.emergence.predictor.asked import Asked, match
 from imprint.emergence.predictor.curve_posterior import CurvePrior, fit_prior
 from imprint.emergence.predictor.examples import USED, examples, features
 from imprint.emergence.predictor.fallback import Frequencies
+from imprint.emergence.predictor.members import Examples, joined
 from imprint.emergence.predictor.stack import Stack, fit_stack
 from imprint.emergence.trajectories.curves import Axis, Curve, curves
 from imprint.emergence.trajectories.history import History
@@ -24,6 +25,11 @@ MOST_EXAMPLES = 3000
 FARTHEST_REACH = 1.5
 """Decades beyond the largest scale of the history from which no answer is given as known."""
 FEWEST_POSITIVES = 3
+FEWEST_CURVES = 20
+FEWEST_POINTS = 2
+OTHERS_MOST = 3000
+OTHERS_WEIGHT = 0.2
+"""How much an example of another source counts: other suites and model families rise alike, but not the same."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,43 +49,88 @@ class Prediction:
 
 @dataclass(frozen=True, kw_only=True)
 class AxisPredictor:
-    """What was learned from the curves along one axis."""
+    """What was learned from the curves along one axis, for each source of scores."""
 
     curves: tuple[Curve, ...]
     history: History = field(repr=False)
-    prior: CurvePrior = field(repr=False)
-    stack: Stack | None = field(repr=False)
+    priors: dict[str, CurvePrior] = field(repr=False)
+    stacks: dict[str, Stack | None] = field(repr=False)
     frequencies: Frequencies = field(repr=False)
     reach: float
     """log10 of the largest scale."""
 
     @classmethod
-    def fit(cls, known: Sequence[Curve], *, asked: Sequence[Curve] = (), seed: int = 0) -> "AxisPredictor":
-        """Learn from curves along one axis; `asked` are further curves that questions may be about."""
-        found = examples([curve for curve in known if len(curve) > 1], most=MOST_EXAMPLES, seed=seed)
-        positives = len({index for index in np.flatnonzero(found.emerged[: len(found) // 3])})
-        enough = positives >= FEWEST_POSITIVES and not found.emerged.all()
+    def fit(
+        cls, known: Sequence[Curve], *, asked: Sequence[Curve] = (), sources: Collection[str] = (), seed: int = 0
+    ) -> "AxisPredictor":
+        """Learn from curves along one axis.
+
+        `asked` are further curves that questions may be about and that teach nothing; `sources` limits the fitting to what
+        will be asked about (by default all). A source learns from its own examples and, with less weight, from the others'.
+        """
+        history = History.of(known, asked=asked)
+        parts = {source: _examples(known, source, seed) for source in sorted({curve.source for curve in known})}
+        wanted = sorted(set(sources) or {curve.source for curve in history.curves})
         return cls(
-            curves=(*known, *asked),
-            history=History.of(known, asked=asked),
-            prior=fit_prior(known, seed=seed),
-            stack=fit_stack(found, seed=seed) if enough else None,
+            curves=history.curves,
+            history=history,
+            priors={source: fit_prior(_own(known, source), seed=seed) for source in wanted},
+            stacks={source: _stack(parts, source, seed) for source in wanted},
             frequencies=Frequencies.of(known),
             reach=max(float(curve.x[-1]) for curve in known),
         )
 
     def probabilities(self, asked: Sequence[Question]) -> Float[np.ndarray, "question 3"]:
-        """p, low and high of questions about `curves`."""
-        if not asked:
-            return np.zeros((0, 3))
-        rows = features(self.history, self.curves, asked, lambda curve: self.prior)
-        seen = [(self.curves[question.curve], question.count - 1) for question in asked]
-        bar = np.array([curve.threshold[place] for curve, place in seen])
-        last = np.array([curve.z[place] for curve, place in seen])
-        if self.stack is None:
+        """Probability, low and high of questions about `curves`."""
+        found = np.zeros((len(asked), 3))
+        for source in self.stacks:
+            rows = [row for row, question in enumerate(asked) if self.curves[question.curve].source == source]
+            if rows:
+                found[rows] = self._of_source(source, [asked[row] for row in rows])
+        return found
+
+    def _of_source(self, source: str, asked: Sequence[Question]) -> Float[np.ndarray, "question 3"]:
+        rows, stack = self.features(asked), self.stacks[source]
+        if stack is None:
             p = rows[:, USED.index("curve_p")]
             return np.stack([p, p / 2, p + (1 - p) / 2], axis=1)
-        return self.stack.predict(rows, bar, last)
+        seen = [(self.curves[question.curve], question.count - 1) for question in asked]
+        bar = np.array([curve.threshold[place] for curve, place in seen])
+        return stack.predict(rows, bar, np.array([curve.z[place] for curve, place in seen]))
+
+    def features(self, asked: Sequence[Question]) -> Float[np.ndarray, "question feature"]:
+        """What the members see of the questions."""
+        return features(self.history, self.curves, asked, lambda curve: self.priors[curve.source])
+
+
+def _own(known: Sequence[Curve], source: str) -> list[Curve]:
+    """The source's curves, or all where it has too few to say what is common."""
+    own = [curve for curve in known if curve.source == source and len(curve) > 1]
+    return own if len(own) >= FEWEST_CURVES else [curve for curve in known if len(curve) > 1] or list(known)
+
+
+def _examples(known: Sequence[Curve], source: str, seed: int) -> Examples | None:
+    own = [curve for curve in known if curve.source == source and len(curve) > 1]
+    return examples(own, most=MOST_EXAMPLES, seed=seed) if any(len(curve) > FEWEST_POINTS for curve in own) else None
+
+
+def _stack(parts: dict[str, Examples | None], source: str, seed: int) -> Stack | None:
+    """Learned from the source's examples and a share of the others'; None where there are too few of either answer."""
+    own = parts.get(source)
+    generator = np.random.default_rng(seed)
+    others = [
+        part.take(np.sort(generator.choice(len(part), min(OTHERS_MOST, len(part)), replace=False)))
+        for name, part in parts.items()
+        if name != source and part is not None
+    ]
+    weight = 1.0 if own is None else OTHERS_WEIGHT
+    pooled = [*([] if own is None else [own]), *(part.scaled(weight) for part in others)]
+    found = joined(pooled) if pooled else None
+    if found is None:
+        return None
+    positives = len(np.unique(found.question[found.emerged > 0]))
+    negatives = len(np.unique(found.question[found.emerged == 0]))
+    return fit_stack(found, seed=seed) if min(positives, negatives) >= FEWEST_POSITIVES else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +144,10 @@ class EmergencePredictor:
     by_axis: dict[Axis, AxisPredictor]
 
     @classmethod
-    def fit(cls, table: pl.DataFrame, axes: Sequence[Axis], *, seed: int = 0) -> "EmergencePredictor":
-        """Learn from a checked table (`trajectories`) along each axis that is asked about.
+    def fit(
+        cls, table: pl.DataFrame, axes: Sequence[Axis], *, sources: Collection[str] = (), seed: int = 0
+    ) -> "EmergencePredictor":
+        """Learn from a checked table (`trajectories`) along each axis, for the sources that are asked about (or all).
 
         Raises:
             InputError: on an axis every ability has emerged everywhere, or none anywhere.
@@ -105,7 +158,8 @@ class EmergencePredictor:
             if not known:
                 raise InputError(f"the history has no scores along '{axis}': its column '{axis}' is empty")
             _require_both(known, axis)
-            fitted[axis] = AxisPredictor.fit(known, seed=seed)
+            there = {curve.source for curve in known}
+            fitted[axis] = AxisPredictor.fit(known, sources=there & set(sources) or there, seed=seed)
         return cls(by_axis=fitted)
 
     def predict(self, asked: Sequence[Asked]) -> tuple[Prediction, ...]:
