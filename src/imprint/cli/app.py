@@ -39,6 +39,10 @@ app.command(
     "imprint.cli.predict:predict", help="Whether abilities will emerge by a later scale or step, from scores so far."
 )
 app.command(
+    "imprint.cli.allocate:allocate",
+    help="Which run to train further so that an ability emerges for the least compute, and when to stop.",
+)
+app.command(
     "imprint.cli.calibrate:calibrate", help="Every method on planted worlds whose truth is known: the scorecard."
 )
 app.command("imprint.cli.report:report", help="Render a finished run's report again.")

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from imprint.errors import InputError, SelfCheckFailed
 
-Unit = Literal["pipeline seed", "document", "item", "token", "head", "run"]
+Unit = Literal["pipeline seed", "document", "item", "token", "head", "run", "task"]
 """What was resampled: the largest thing that was drawn independently (pipeline seed > document > token)."""
 
 
