@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -17,37 +18,50 @@ from imprint.emergence.trajectories.questions import Question, known_questions
 FOLDS = 4
 POSTERIOR = ("curve_p", "curve_margin", "curve_sd", "curve_best", "curve_lead")
 ABSOLUTE = {"x_origin", "x_horizon", "size", "shots", "tokens_axis"}
-"""Features that say where a question lies, not what its curve does: kept from the members, which must carry to new scales."""
-USED = tuple(name for name in (*NAMES, *POSTERIOR) if name not in ABSOLUTE)
-SIGHTS = (
-    {"frontier": False, "familiar": True},
-    {"frontier": True, "familiar": True},
-    {"frontier": False, "familiar": False},
-)
-"""Each example is seen three times: with all other lines, with other lines up to the origin, and as an unknown task."""
+"""Features that say where a question lies, not what its curve does: most members do without, to carry to new scales."""
+USED = (*NAMES, *POSTERIOR)
+FAMILIAR = ({"frontier": False, "familiar": True}, {"frontier": True, "familiar": True})
+"""An example of a known task is seen twice: with all of the other lines, and with their points up to the origin only."""
+UNKNOWN = ({"frontier": False, "familiar": False},)
+"""The same example as if no other line had its task."""
 
 Matrix = Float[np.ndarray, "question feature"]
 
 
-def examples(curves: Sequence[Curve], *, most: int, seed: int) -> Examples:
-    """At most `most` known questions of the curves, each seen in three ways that share its weight.
+@dataclass(frozen=True, kw_only=True)
+class SeenTwice:
+    """The same known questions, with other lines' curves of their tasks in sight and without."""
+
+    familiar: Examples
+    unknown: Examples
+
+
+def examples(curves: Sequence[Curve], *, most: int, seed: int) -> SeenTwice:
+    """At most `most` known questions of the curves.
 
     The curve posterior of an example comes from a prior fitted without its task (cross-fitting).
     """
     asked = known_questions(curves, fewest=2, most=most, seed=seed)
-    priors = crossfit_priors(curves, seed=seed)
-    history = History.of(curves)
-    views = [features(history, curves, asked, priors, **sight) for sight in SIGHTS]
+    priors, history = crossfit_priors(curves, seed=seed), History.of(curves)
+
+    def seen(sights: Sequence[dict[str, bool]]) -> Examples:
+        views = [features(history, curves, asked, priors, **sight) for sight in sights]
+        return _examples(curves, asked, views)
+
+    return SeenTwice(familiar=seen(FAMILIAR), unknown=seen(UNKNOWN))
+
+
+def _examples(curves: Sequence[Curve], asked: Sequence[Question], views: Sequence[Matrix]) -> Examples:
+    """The views of the questions as rows that share each question's weight."""
+    times = len(views)
     answers = np.array([(question.emerged, question.z) for question in asked], dtype=float).reshape(-1, 2)
-    last = np.array([curves[question.curve].z[question.count - 1] for question in asked])
-    bar = np.array([curves[question.curve].threshold[question.count - 1] for question in asked])
-    times = len(SIGHTS)
+    seen = [(curves[question.curve], question.count - 1) for question in asked]
     return Examples(
         features=np.concatenate(views),
         emerged=np.tile(answers[:, 0], times),
         z=np.tile(answers[:, 1], times),
-        last=np.tile(last, times),
-        threshold=np.tile(bar, times),
+        last=np.tile(np.array([curve.z[place] for curve, place in seen], dtype=float), times),
+        threshold=np.tile(np.array([curve.threshold[place] for curve, place in seen], dtype=float), times),
         weight=np.full(times * len(asked), 1 / times),
         question=np.tile(np.arange(len(asked)), times),
     )
@@ -78,14 +92,14 @@ def features(
     grouped: dict[tuple[int, int], list[int]] = defaultdict(list)
     for row, question in enumerate(asked):
         grouped[(question.curve, question.count)].append(row)
-    kept = [place for place, name in enumerate((*NAMES, *POSTERIOR)) if name not in ABSOLUTE]
     for (index, count), rows in grouped.items():
         seen = first_points(curves[index], count)
         require_past(seen, float(curves[index].x[count - 1]))
         horizons = [asked[row].horizon for row in rows]
         sight = Sight(history=history, curve=seen, frontier=frontier, familiar=familiar)
-        own = np.concatenate([question_features(sight, horizons), _posterior(priors(seen), seen, horizons)], axis=1)
-        found[rows] = own[:, kept]
+        found[rows] = np.concatenate(
+            [question_features(sight, horizons), _posterior(priors(seen), seen, horizons)], axis=1
+        )
     return found
 
 

@@ -14,11 +14,14 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 from sklearn.preprocessing import StandardScaler
 
+from imprint.emergence.predictor.features import NAMES
+
 Features = Float[np.ndarray, "question feature"]
 Vector = Float[np.ndarray, "question"]
 Member = Callable[[Features, Vector, Vector], Vector]
 """Features, thresholds and last scores of new questions to the probability that each ability is there."""
 
+REACH = NAMES.index("reach")
 FARTHEST = 4.0
 """Standard deviations beyond which a feature counts as that far and no farther."""
 PROCESS_POINTS = 450
@@ -31,17 +34,16 @@ REFERENCE_REACH = 0.5
 TREES: dict[str, Any] = {
     "n_estimators": 200,
     "learning_rate": 0.04,
-    "num_leaves": 6,
-    "min_child_samples": 30,
     "subsample": 0.8,
     "subsample_freq": 1,
-    "colsample_bytree": 0.4,
     "reg_lambda": 5.0,
     "n_jobs": 1,
     "verbose": -1,
     "deterministic": True,
     "force_row_wise": True,
 }
+SMALL: dict[str, Any] = {"num_leaves": 6, "min_child_samples": 30, "colsample_bytree": 0.4}
+LARGE: dict[str, Any] = {"num_leaves": 15, "min_child_samples": 20, "colsample_bytree": 0.7}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,26 +82,32 @@ def joined(parts: Sequence[Examples]) -> Examples:
     return Examples(**{name: np.concatenate([getattr(part, name) for part in moved]) for name in names})
 
 
-def boosted(examples: Examples, *, rising: Sequence[bool], seed: int) -> Member:
+def boosted(
+    examples: Examples, *, columns: Sequence[int], rising: Sequence[bool] | None, shape: dict[str, Any], seed: int
+) -> Member:
     """Gradient-boosted trees on the answer; what is not known is a branch of its own.
 
     `rising` features can only raise the probability: a higher score, forecast or neighbour never speaks against emergence.
     """
-    model = lightgbm.LGBMClassifier(**TREES, random_state=seed, monotone_constraints=[int(up) for up in rising])
-    model.fit(examples.features, examples.emerged.astype(int), sample_weight=examples.weight)
-    return lambda features, threshold, last: np.asarray(model.predict_proba(features))[:, 1]
+    limits = None if rising is None else [int(up) for up in rising]
+    model = lightgbm.LGBMClassifier(**TREES, **shape, random_state=seed, monotone_constraints=limits)
+    model.fit(examples.features[:, columns], examples.emerged.astype(int), sample_weight=examples.weight)
+    return lambda features, threshold, last: np.asarray(model.predict_proba(features[:, columns]))[:, 1]
 
 
-def boosted_margin(examples: Examples, *, rising: Sequence[bool], seed: int) -> Member:
+def boosted_margin(examples: Examples, *, columns: Sequence[int], rising: Sequence[bool], seed: int) -> Member:
     """Gradient-boosted trees on the score above the threshold, and a normal error around it."""
     margin = np.clip(examples.z - examples.threshold, -LARGEST_MARGIN, LARGEST_MARGIN)
-    model = lightgbm.LGBMRegressor(**TREES, random_state=seed, monotone_constraints=[int(up) for up in rising])
-    model.fit(examples.features, margin, sample_weight=examples.weight)
-    error = np.average((np.asarray(model.predict(examples.features)) - margin) ** 2, weights=examples.weight)
-    spread = 1.15 * float(np.sqrt(error))
+    limits = [int(up) for up in rising]
+    model = lightgbm.LGBMRegressor(**TREES, **SMALL, random_state=seed, monotone_constraints=limits)
+    seen = examples.features[:, columns]
+    model.fit(seen, margin, sample_weight=examples.weight)
+    error = np.average((np.asarray(model.predict(seen)) - margin) ** 2, weights=examples.weight)
+    spread = max(1.15 * float(np.sqrt(error)), LEAST_SPREAD)
 
     def predict(features: Features, threshold: Vector, last: Vector) -> Vector:
-        return np.asarray(norm.sf(-np.asarray(model.predict(features)) / max(spread, LEAST_SPREAD)))
+        reach = np.clip(np.sqrt(features[:, REACH] / REFERENCE_REACH), 0.5, 1.5)
+        return np.asarray(norm.sf(-np.asarray(model.predict(features[:, columns])) / (spread * reach)))
 
     return predict
 

@@ -1,7 +1,7 @@
 """The predictor of emergence: curve posterior, boosted trees, linear model and Gaussian process, joined into one answer."""
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,9 +10,9 @@ from jaxtyping import Float
 
 from imprint.emergence.predictor.asked import Asked, match
 from imprint.emergence.predictor.curve_posterior import CurvePrior, fit_prior
-from imprint.emergence.predictor.examples import USED, examples, features
+from imprint.emergence.predictor.examples import USED, SeenTwice, examples, features
 from imprint.emergence.predictor.fallback import Frequencies
-from imprint.emergence.predictor.members import Examples, joined
+from imprint.emergence.predictor.members import joined
 from imprint.emergence.predictor.stack import Stack, fit_stack
 from imprint.emergence.trajectories.curves import Axis, Curve, curves
 from imprint.emergence.trajectories.history import History
@@ -54,7 +54,8 @@ class AxisPredictor:
     curves: tuple[Curve, ...]
     history: History = field(repr=False)
     priors: dict[str, CurvePrior] = field(repr=False)
-    stacks: dict[str, Stack | None] = field(repr=False)
+    stacks: dict[tuple[str, bool], Stack | None] = field(repr=False)
+    """By source, and by whether other lines have the task."""
     frequencies: Frequencies = field(repr=False)
     reach: float
     """log10 of the largest scale."""
@@ -69,13 +70,15 @@ class AxisPredictor:
         will be asked about (by default all). A source learns from its own examples and, with less weight, from the others'.
         """
         history = History.of(known, asked=asked)
-        parts = {source: _examples(known, source, seed) for source in sorted({curve.source for curve in known})}
-        wanted = sorted(set(sources) or {curve.source for curve in history.curves})
+        parts = {source: _examples(known, source, seed) for source in sorted({suite(curve.source) for curve in known})}
+        wanted = sorted({suite(source) for source in sources} or {suite(curve.source) for curve in history.curves})
         return cls(
             curves=history.curves,
             history=history,
             priors={source: fit_prior(_own(known, source), seed=seed) for source in wanted},
-            stacks={source: _stack(parts, source, seed) for source in wanted},
+            stacks={
+                (source, known): _stack(parts, source, known, seed) for source in wanted for known in (True, False)
+            },
             frequencies=Frequencies.of(known),
             reach=max(float(curve.x[-1]) for curve in known),
         )
@@ -83,45 +86,68 @@ class AxisPredictor:
     def probabilities(self, asked: Sequence[Question]) -> Float[np.ndarray, "question 3"]:
         """Probability, low and high of questions about `curves`."""
         found = np.zeros((len(asked), 3))
-        for source in self.stacks:
-            rows = [row for row, question in enumerate(asked) if self.curves[question.curve].source == source]
-            if rows:
-                found[rows] = self._of_source(source, [asked[row] for row in rows])
+        for stack, rows, seen, levels in self._parts(asked):
+            p = seen[:, USED.index("curve_p")]
+            alone = np.stack([p, p / 2, p + (1 - p) / 2], axis=1)
+            found[rows] = alone if stack is None else stack.predict(seen, *levels)
         return found
 
-    def _of_source(self, source: str, asked: Sequence[Question]) -> Float[np.ndarray, "question 3"]:
-        rows, stack = self.features(asked), self.stacks[source]
-        if stack is None:
-            p = rows[:, USED.index("curve_p")]
-            return np.stack([p, p / 2, p + (1 - p) / 2], axis=1)
-        seen = [(self.curves[question.curve], question.count - 1) for question in asked]
-        bar = np.array([curve.threshold[place] for curve, place in seen])
-        return stack.predict(rows, bar, np.array([curve.z[place] for curve, place in seen]))
+    def members(self, asked: Sequence[Question]) -> dict[str, Float[np.ndarray, "question"]]:
+        """What each member alone says; where nothing could be learned, the curve posterior only."""
+        found: dict[str, Float[np.ndarray, "question"]] = {}
+        for stack, rows, seen, levels in self._parts(asked):
+            alone = {"curve": seen[:, USED.index("curve_p")]}
+            for name, values in (alone if stack is None else stack.each(seen, *levels)).items():
+                found.setdefault(name, np.full(len(asked), np.nan))[rows] = values
+        return found
+
+    def _parts(
+        self, asked: Sequence[Question]
+    ) -> Iterator[tuple[Stack | None, np.ndarray, Float[np.ndarray, "part feature"], tuple[np.ndarray, np.ndarray]]]:
+        """The questions by the stack that answers them: rows, features, thresholds and last scores."""
+        if not asked:
+            return
+        seen = self.features(asked)
+        source = np.array([suite(self.curves[question.curve].source) for question in asked], dtype=object)
+        familiar = seen[:, USED.index("task_curves")] > 0
+        points = [(self.curves[question.curve], question.count - 1) for question in asked]
+        bar = np.array([curve.threshold[place] for curve, place in points], dtype=float)
+        last = np.array([curve.z[place] for curve, place in points], dtype=float)
+        for (name, known), stack in self.stacks.items():
+            rows = np.flatnonzero((source == name) & (familiar == known))
+            if len(rows):
+                yield stack, rows, seen[rows], (bar[rows], last[rows])
 
     def features(self, asked: Sequence[Question]) -> Float[np.ndarray, "question feature"]:
         """What the members see of the questions."""
-        return features(self.history, self.curves, asked, lambda curve: self.priors[curve.source])
+        return features(self.history, self.curves, asked, lambda curve: self.priors[suite(curve.source)])
+
+
+def suite(source: str) -> str:
+    """What sources are learned together: those of one repository ("owner/name", before the first space)."""
+    return source.split(" ", 1)[0]
 
 
 def _own(known: Sequence[Curve], source: str) -> list[Curve]:
     """The source's curves, or all where it has too few to say what is common."""
-    own = [curve for curve in known if curve.source == source and len(curve) > 1]
+    own = [curve for curve in known if suite(curve.source) == source and len(curve) > 1]
     return own if len(own) >= FEWEST_CURVES else [curve for curve in known if len(curve) > 1] or list(known)
 
 
-def _examples(known: Sequence[Curve], source: str, seed: int) -> Examples | None:
-    own = [curve for curve in known if curve.source == source and len(curve) > 1]
+def _examples(known: Sequence[Curve], source: str, seed: int) -> SeenTwice | None:
+    own = [curve for curve in known if suite(curve.source) == source and len(curve) > 1]
     return examples(own, most=MOST_EXAMPLES, seed=seed) if any(len(curve) > FEWEST_POINTS for curve in own) else None
 
 
-def _stack(parts: dict[str, Examples | None], source: str, seed: int) -> Stack | None:
+def _stack(sets: dict[str, SeenTwice | None], source: str, known: bool, seed: int) -> Stack | None:
     """Learned from the source's examples and a share of the others'; None where there are too few of either answer."""
+    parts = {name: part.familiar if known else part.unknown for name, part in sets.items() if part is not None}
     own = parts.get(source)
     generator = np.random.default_rng(seed)
     others = [
         part.take(np.sort(generator.choice(len(part), min(OTHERS_MOST, len(part)), replace=False)))
         for name, part in parts.items()
-        if name != source and part is not None
+        if name != source
     ]
     weight = 1.0 if own is None else OTHERS_WEIGHT
     pooled = [*([] if own is None else [own]), *(part.scaled(weight) for part in others)]
