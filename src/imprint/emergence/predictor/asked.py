@@ -12,6 +12,8 @@ from imprint.emergence.trajectories.table import read_table
 from imprint.errors import InputError
 
 COLUMNS = ("question_id", "source", "family", "task", "shots", "variant", "axis", "origin", "horizon")
+MOST_PARAMS = 1e14
+"""A "number of parameters" above this is taken for FLOPs."""
 CLOSE = 0.005
 """Scales (log10) this close are the same scale."""
 
@@ -79,7 +81,7 @@ def _asked(row: dict[str, object], name: str) -> Asked:
         task=_text(row["task"]),
         shots=None if shots is None or str(shots) in ("", "nan") else float(str(shots)),
         variant=_text(row["variant"]),
-        axis=row["axis"],
+        axis="flops" if row["axis"] == "params" and origin > MOST_PARAMS else row["axis"],
         origin=origin,
         horizon=horizon,
     )

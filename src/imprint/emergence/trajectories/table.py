@@ -12,6 +12,7 @@ TEXTS = ("source", "family", "model", "variant", "task", "metric")
 NUMBERS = ("params", "tokens", "flops", "step", "shots", "score", "stderr", "n", "chance", "higher_is_better")
 REQUIRED = ("task", "score", "chance")
 IDENTITY = ("source", "family", "model", "variant", "params", "tokens", "flops", "step", "task", "shots", "metric")
+TOKENS_UNKNOWN = 3e11
 ACCURACIES = ("acc", "accuracy", "exact_match", "em", "pass@1")
 """Metrics between 0 and 1 with a chance level, first choice first; others are kept out of the question."""
 
@@ -34,7 +35,8 @@ def read_table(path: Path) -> pl.DataFrame:
 def trajectories(rows: pl.DataFrame, *, name: str = "the table") -> pl.DataFrame:
     """The checked rows of one accuracy metric, every column of the vocabulary there, further columns kept.
 
-    Columns that are missing are filled with "" (texts), 0 (shots) or null (numbers); a missing `n` becomes 500.
+    Columns that are missing are filled with "" (texts), 0 (shots) or null (numbers); a missing `n` becomes 500,
+    missing `flops` six per parameter and token (300 billion tokens where those are missing, too).
 
     Raises:
         InputError: what makes the table unusable, in one sentence (see `check_table`).
@@ -44,7 +46,10 @@ def trajectories(rows: pl.DataFrame, *, name: str = "the table") -> pl.DataFrame
         raise InputError(f"{name} has no column '{missing[0]}'; it needs {', '.join(REQUIRED)} and a scale")
     table = _accuracy(_typed(rows, name))
     check_table(table, name)
-    return table.with_columns(pl.col("n").fill_null(ITEMS_UNKNOWN).clip(lower_bound=FEWEST_ITEMS))
+    spent = 6 * pl.col("params") * pl.col("tokens").fill_null(TOKENS_UNKNOWN)
+    return table.with_columns(
+        pl.col("n").fill_null(ITEMS_UNKNOWN).clip(lower_bound=FEWEST_ITEMS), pl.col("flops").fill_null(spent)
+    )
 
 
 def _typed(rows: pl.DataFrame, name: str) -> pl.DataFrame:
