@@ -122,3 +122,13 @@ def test_loss_threshold_world():
     said = p_of(predict_table(table.filter(pl.col("params") <= 3e8), questions_of(questions.drop("answer"))))
     truth = questions["answer"].to_numpy()
     assert auc(said, truth) > 0.9
+
+
+def test_scores_of_other_tasks_that_are_no_shares_are_set_aside(world, answers):
+    history, questions = world
+    bleu = pl.DataFrame([row(task="bleu", params=size, score=20.0 + size / 1e8) for size in (1e7, 1e8)])
+    few = questions.drop("answer").head(5)
+    more = predict_table(pl.concat([history, bleu], how="diagonal_relaxed"), questions_of(few))
+    assert p_of(more) == pytest.approx(p_of(answers)[:5], abs=1e-12)
+    with pytest.raises(InputError, match="is not between 0 and 1"):
+        predict_table(history.with_columns(score=pl.col("score") * 100), questions_of(few))

@@ -83,3 +83,10 @@ def test_a_task_without_chance_is_refused_only_where_it_is_asked_about(table):
     require_chance(checked, ["skill1_1"], "t")
     with pytest.raises(InputError, match="task 'skill0_0' has rows without a chance level"):
         require_chance(checked, ["skill0_0"], "t")
+
+
+def test_minimal_pairs_have_a_known_chance_level():
+    rows = [row(task="blimp_island", params=size, chance=None, n=None, score=0.5 + size / 1e10) for size in (1e7, 1e9)]
+    found = trajectories(pl.DataFrame([*rows, row(task="other", score=0.4)]))
+    assert found.filter(pl.col("task") == "blimp_island")["chance"].to_list() == [0.5, 0.5]
+    assert found.filter(pl.col("task") == "blimp_island")["n"].to_list() == [1000.0, 1000.0]

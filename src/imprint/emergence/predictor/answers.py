@@ -46,8 +46,9 @@ def predict_table(rows: pl.DataFrame, asked: Sequence[Asked], *, seed: int = 0, 
     Raises:
         InputError: the history cannot be used; the sentence says why.
     """
-    table = trajectories(rows, name=name)
-    require_chance(table, sorted({question.task for question in asked}), name)
+    tasks = sorted({question.task for question in asked})
+    table = trajectories(_without_other_scales(rows, tasks), name=name)
+    require_chance(table, tasks, name)
     without = table.filter(pl.col("chance").is_null())
     if not without.is_empty():
         log.warning(
@@ -56,3 +57,15 @@ def predict_table(rows: pl.DataFrame, asked: Sequence[Asked], *, seed: int = 0, 
     axes, sources = [question.axis for question in asked], {question.source for question in asked}
     fitted = EmergencePredictor.fit(table, axes, sources=sources, seed=seed)
     return Answers(predictions=fitted.predict(asked))
+
+
+def _without_other_scales(rows: pl.DataFrame, tasks: Sequence[str]) -> pl.DataFrame:
+    """Without tasks that nobody asks about and whose scores are no shares (BLEU or perplexity among the accuracies)."""
+    if not {"task", "score"} <= set(rows.columns) or not rows["score"].dtype.is_numeric():
+        return rows
+    shares = pl.col("score").is_between(0, 1) | pl.col("score").is_null() | pl.col("score").is_nan()
+    kept = rows.filter(shares | pl.col("task").is_in(tasks))
+    if kept.height < rows.height and kept.height > rows.height / 2:
+        log.warning("%d scores of other tasks are no shares and are not used", rows.height - kept.height)
+        return kept
+    return rows

@@ -1,4 +1,4 @@
-"""The predictor of emergence: curve posterior, boosted trees, linear model and Gaussian process, joined into one answer."""
+"""The predictor of emergence: curve posteriors, boosted trees and Gaussian processes, joined into one answer."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence

@@ -44,7 +44,7 @@ def trajectories(rows: pl.DataFrame, *, name: str = "the table") -> pl.DataFrame
     missing = [column for column in REQUIRED if column not in rows.columns]
     if missing:
         raise InputError(f"{name} has no column '{missing[0]}'; it needs {', '.join(REQUIRED)} and a scale")
-    table = _accuracy(_typed(rows, name))
+    table = _known_chance(_accuracy(_typed(rows, name)))
     check_table(table, name)
     spent = 6 * pl.col("params") * pl.col("tokens").fill_null(TOKENS_UNKNOWN)
     return table.with_columns(
@@ -69,6 +69,15 @@ def _number(rows: pl.DataFrame, column: str) -> pl.Expr:
     if column not in rows.columns:
         return pl.lit(None, dtype=pl.Float64)
     return pl.col(column).cast(pl.Float64).fill_nan(None)
+
+
+def _known_chance(table: pl.DataFrame) -> pl.DataFrame:
+    """BLIMP asks for one of two sentences, 1000 times a task: its chance and items are known where a table has neither."""
+    pairs = pl.col("task").str.starts_with("blimp")
+    return table.with_columns(
+        pl.when(pairs).then(pl.col("chance").fill_null(0.5)).otherwise(pl.col("chance")).alias("chance"),
+        pl.when(pairs).then(pl.col("n").fill_null(1000.0)).otherwise(pl.col("n")).alias("n"),
+    )
 
 
 def _accuracy(table: pl.DataFrame) -> pl.DataFrame:
