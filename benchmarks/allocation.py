@@ -136,7 +136,7 @@ def regret(draws: int) -> dict[str, Any]:
             values = []
             for seed in range(draws):
                 world = make(seed)
-                outcome = allocate(world, maker, target=np.inf, budget=81, seed=seed)
+                outcome = allocate(world, maker, target=np.inf, budget=81.0, seed=seed)
                 values.append(max(float(one[-1]) for one in world.scores) - outcome.best_score)
             found[f"{name}: {policy}"] = _mean(values)
     return found

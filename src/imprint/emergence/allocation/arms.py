@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -25,8 +25,6 @@ class Arm:
     """What training from nothing to each checkpoint costs, growing; any unit that all arms share."""
     size: float | None = None
     """Parameters, where they are known."""
-    group: str = ""
-    """The kind of arm it is (a mixture, an intervention, a family), where arms of a kind differ by size alone."""
 
     def __post_init__(self) -> None:
         """Refuse what could not be paid for."""
@@ -56,6 +54,7 @@ class Reading:
     stderr: float
 
 
+@runtime_checkable
 class Environment(Protocol):
     """Whatever trains arms: a recorded table, or real training."""
 

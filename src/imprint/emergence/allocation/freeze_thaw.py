@@ -8,7 +8,7 @@ Gittins index of a job that may end early.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -19,6 +19,7 @@ from imprint.emergence.allocation.posterior import Posterior, Prior
 from imprint.emergence.allocation.replay import Decision, Policy, PolicyMaker
 
 
+@runtime_checkable
 class Forecaster(Protocol):
     """Whatever forecasts crossings: the curve posterior, or another predictor."""
 
@@ -110,11 +111,29 @@ class _FreezeThaw:
         crossed = self.forecaster.crossed_by(ledger)
         index = crossing_index(ledger, crossed)
         if chance < self.caution.abstain_below:
-            return Decision(arm=None, reason="no arm will cross in budget", index=index, chance=chance)
+            arm = _nearest_end(ledger)
+            if arm is None:
+                return Decision(arm=None, reason="no arm will cross in budget", index=index, chance=chance)
+            return Decision(arm=arm, reason="one arm to its end before giving up", index=index, chance=chance)
         arm = max(ledger.affordable(), key=lambda one: (index[one], -self.order[one]))
         promised = float(crossed[arm][ledger.depth(arm)])
         self.log_wealth -= math.log1p(-min(promised, 1 - 1e-9))
         return Decision(arm=arm, reason="highest chance per cost", index=index, chance=chance)
+
+
+def _nearest_end(ledger: Ledger) -> int | None:
+    """The arm that is cheapest to train to its end; None if one has been, or if the budget ends no arm.
+
+    What happens late in training is not forecast from early training alone.
+    """
+    if any(ledger.depth(number) == arm.depth for number, arm in enumerate(ledger.arms)):
+        return None
+    costs = {
+        number: ledger.arms[number].cost_to(ledger.arms[number].depth) - ledger.spent_on(number)
+        for number in ledger.affordable()
+        if ledger.reach(number) == ledger.arms[number].depth
+    }
+    return min(costs, key=costs.__getitem__, default=None)
 
 
 def crossing_index(ledger: Ledger, crossed: Sequence[Float[np.ndarray, " _"]]) -> tuple[float, ...]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -23,6 +23,7 @@ class Decision:
     """The probability that any arm reaches the target within the remaining budget, where the policy has one."""
 
 
+@runtime_checkable
 class Policy(Protocol):
     """Chooses the next arm; made anew for every replay."""
 
