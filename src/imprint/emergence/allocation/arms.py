@@ -92,7 +92,7 @@ class Ledger:
     @property
     def spent(self) -> float:
         """What all arms have cost so far."""
-        return sum(self.spent_on(arm) for arm in range(len(self.arms)))
+        return float(sum(arm.cost[len(seen) - 1] for arm, seen in zip(self.arms, self.readings, strict=True) if seen))
 
     @property
     def remaining(self) -> float:
@@ -105,12 +105,13 @@ class Ledger:
 
     def affordable(self) -> list[int]:
         """The arms that have a next checkpoint within the remaining budget."""
-        remaining = self.remaining * (1 + 1e-12)
-        return [
-            arm
-            for arm, described in enumerate(self.arms)
-            if self.depth(arm) < described.depth and self.price(arm) <= remaining
-        ]
+        remaining, found = self.remaining * (1 + 1e-12), []
+        for number, (arm, seen) in enumerate(zip(self.arms, self.readings, strict=True)):
+            depth = len(seen)
+            paid = arm.cost[depth - 1] if depth else 0.0
+            if depth < len(arm.cost) and arm.cost[depth] - paid <= remaining:
+                found.append(number)
+        return found
 
     def reach(self, arm: int) -> int:
         """The depth that the arm could get to if it had the whole remaining budget."""
