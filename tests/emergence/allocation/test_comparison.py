@@ -36,7 +36,7 @@ def some(*names):
 
 
 def test_where_early_leaders_lose_it_says_that_halving_loses_to_uniform():
-    problems = posed(reversal_world, 6)
+    problems = posed(reversal_world, 3, arms=12, depth=18)
     raced = race(problems, policies=some(HALVING, UNIFORM), replications=1)
     (found,) = compare(raced, [(HALVING, UNIFORM)])
     assert found.word == "worse"
@@ -46,7 +46,7 @@ def test_where_early_leaders_lose_it_says_that_halving_loses_to_uniform():
 
 
 def test_where_early_leaders_win_it_says_that_halving_is_better():
-    problems = posed(ordered_world, 6)
+    problems = posed(ordered_world, 3, arms=12, depth=18)
     raced = race(problems, policies=some(HALVING, UNIFORM), replications=1)
     (found,) = compare(raced, [(HALVING, UNIFORM)])
     assert found.word == "better"
