@@ -7,11 +7,13 @@ from pydantic import Field
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from imprint.corpus.chat.conversations import ROLES, Role, conversations_as_corpus
+from imprint.corpus.chat.preference_rows import preference_rows
+from imprint.corpus.chat.preferences import read_preferences
 from imprint.corpus.chat.reading import ChatReading, read_conversations
 from imprint.corpus.chat.rows import chat_rows
 from imprint.corpus.steps import CORPUS_FILE, TOKENIZER_FOLDER
 from imprint.corpus.tokenizer import byte_tokenizer
-from imprint.errors import ConfigError
+from imprint.errors import ConfigError, CorpusError
 from imprint.runs import Context, Step, write_json
 
 PROBLEMS_FILE = "problems.json"
@@ -67,6 +69,44 @@ class RenderedChats(ChatFiles):
             )
         rows.save(folder)
         tokenizer.save_pretrained(folder / TOKENIZER_FOLDER)
+
+
+class RenderedPreferences(Step):
+    """Preference pairs as rows of both answers (see `PreferenceRows.load`), with the tokenizer and `problems.json`."""
+
+    paths: tuple[Path, ...] = Field(min_length=1)
+    domain_key: str | None = None
+    """Key of a line that names its condition; None: the file's stem."""
+    strict: bool = False
+    """Refuse the files for a single malformed pair, or one whose prompt is too long; False: list and warn."""
+    context: int = Field(ge=8)
+    tokenizer: Path | None = None
+    """The folder of a tokenizer that transformers can load (it counts by its content); None: one token a byte."""
+
+    def execute(self, folder: Path, context: Context) -> None:
+        """Read, render and save; pairs that are cut or have no row are warned of."""
+        reading = read_preferences(self.paths, domain_key=self.domain_key, strict=self.strict)
+        counts = {"lines": reading.lines, "pairs": len(reading.pairs), "blank": reading.blank}
+        write_json(folder / PROBLEMS_FILE, counts | {"problems": [asdict(problem) for problem in reading.problems]})
+        if reading.problems:
+            context.warn(reading.summary())
+        tokenizer = byte_tokenizer() if self.tokenizer is None else _tokenizer(self.tokenizer)
+        rows = preference_rows(reading.pairs, tokenizer, context=self.context)
+        self._report(len(rows.truncated), rows.without_answer, context)
+        rows.save(folder)
+        tokenizer.save_pretrained(folder / TOKENIZER_FOLDER)
+
+    def _report(self, truncated: int, without_answer: tuple[str, ...], context: Context) -> None:
+        if truncated:
+            context.warn(f"{truncated} pairs have an answer that is cut at {self.context} tokens")
+        if without_answer:
+            sentence = (
+                f"the prompts of {len(without_answer)} pairs leave no room for an answer within {self.context} tokens:"
+                f" no row (first: '{without_answer[0]}')"
+            )
+            if self.strict:
+                raise CorpusError(f"{sentence}; raise context or remove them")
+            context.warn(sentence)
 
 
 def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
