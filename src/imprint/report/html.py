@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -43,11 +43,15 @@ def render_html(data: ReportData) -> str:
     Every text from the data is escaped, also inside the embedded JSON, and invisible characters are shown by name.
     A content security policy allows the report's own two scripts by digest and forbids every request.
     """
-    view = _view(data)
-    scripts = {"bundle": chart_library(), "behaviour": _assets("js", data)}
+    return page(_view(data), style=_assets("css", data), behaviour=_assets("js", data))
+
+
+def page(view: Mapping[str, Any], *, style: str, behaviour: str) -> str:
+    """The document whose sections are `view["contents"]`, each a template of that name, with the charts `view["figures"]`."""
+    scripts = {"bundle": chart_library(), "behaviour": behaviour}
     return _environment().get_template("report.html.j2").render(
         **view,
-        style=Markup(_assets("css", data)),
+        style=Markup(style),
         policy=content_policy(scripts.values()),
         specs=embedded_json({figure.name: figure.spec for figure in view["figures"]}),
         library_versions=f"Vega {vl_convert.get_vega_version()}, Vega-Lite {vl_convert.get_vegalite_versions()[-1]}",
@@ -107,10 +111,10 @@ def _finalize(value: Any) -> Any:
 
 def _assets(kind: str, data: ReportData) -> str:
     """The style or the script of every report, and what a perturbation study needs beyond it."""
-    return _asset(f"report.{kind}") + (_asset(f"influence.{kind}") if data.influence else "")
+    return asset(f"report.{kind}") + (asset(f"influence.{kind}") if data.influence else "")
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
     """The text of a file in the template folder."""
     loader = _environment().loader
     assert loader is not None

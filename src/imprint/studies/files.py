@@ -13,9 +13,14 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from imprint.errors import ConfigError, InputError
 from imprint.studies.mechanism.config import MechanismStudy
 from imprint.studies.perturbation import PerturbationStudy
+from imprint.studies.susceptibility import SusceptibilityStudy
 
-Study = MechanismStudy | PerturbationStudy
-STUDIES: Mapping[str, type[Study]] = {"mechanism": MechanismStudy, "perturbation": PerturbationStudy}
+Study = MechanismStudy | PerturbationStudy | SusceptibilityStudy
+STUDIES: Mapping[str, type[Study]] = {
+    "mechanism": MechanismStudy,
+    "perturbation": PerturbationStudy,
+    "susceptibility": SusceptibilityStudy,
+}
 """What `kind` may say."""
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 

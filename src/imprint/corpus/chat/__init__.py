@@ -7,7 +7,7 @@ from imprint.corpus.chat.preferences import PreferencePair, PreferenceReading, r
 from imprint.corpus.chat.reading import ChatReading, read_conversations
 from imprint.corpus.chat.rendering import PLAIN_TEMPLATE, RenderedChat, render_chat
 from imprint.corpus.chat.rows import ChatRows, chat_rows
-from imprint.corpus.chat.steps import ChatCorpus, RenderedChats, RenderedPreferences
+from imprint.corpus.chat.steps import ChatCorpus, ConditionCorpora, EvaluationItems, RenderedChats, RenderedPreferences
 
 __all__ = [
     "PLAIN_TEMPLATE",
@@ -16,7 +16,9 @@ __all__ = [
     "ChatProblem",
     "ChatReading",
     "ChatRows",
+    "ConditionCorpora",
     "Conversation",
+    "EvaluationItems",
     "Message",
     "PreferencePair",
     "PreferenceReading",

@@ -11,6 +11,7 @@ from imprint.corpus.chat.preference_rows import preference_rows
 from imprint.corpus.chat.preferences import read_preferences
 from imprint.corpus.chat.reading import ChatReading, read_conversations
 from imprint.corpus.chat.rows import chat_rows
+from imprint.corpus.documents import Corpus, Document
 from imprint.corpus.steps import CORPUS_FILE, TOKENIZER_FOLDER
 from imprint.corpus.tokenizer import byte_tokenizer
 from imprint.errors import ConfigError, CorpusError
@@ -48,6 +49,34 @@ class ChatCorpus(ChatFiles):
         """Read and save."""
         reading = self.read(folder, context)
         conversations_as_corpus(reading.conversations, roles=self.roles).save(folder / CORPUS_FILE)
+
+
+class ConditionCorpora(Step):
+    """The chat corpora of several conditions as one corpus whose domains are the conditions' names."""
+
+    names: tuple[str, ...] = Field(min_length=1)
+    parts: tuple[Step, ...] = Field(min_length=1)
+    """One a name: steps that leave a corpus."""
+
+    def execute(self, folder: Path, context: Context) -> None:
+        """Join and save; ids are `name/id`, so that the same conversation may stand in several conditions."""
+        joined = [
+            Document(id=f"{name}/{one.id}", text=one.text, domain=name)
+            for name, part in zip(self.names, self.parts, strict=True)
+            for one in Corpus.load(context.get(part) / CORPUS_FILE)
+        ]
+        Corpus(documents=tuple(joined)).save(folder / CORPUS_FILE)
+
+
+class EvaluationItems(Step):
+    """Preference pairs as documents, prompt and chosen answer, for the search of evaluation items in training text."""
+
+    pairs: tuple[Path, ...] = Field(min_length=1)
+
+    def execute(self, folder: Path, context: Context) -> None:
+        """Read and save."""
+        chosen = [pair.chosen for pair in read_preferences(self.pairs).pairs]
+        conversations_as_corpus(chosen).save(folder / CORPUS_FILE)
 
 
 class RenderedChats(ChatFiles):

@@ -13,7 +13,7 @@ from imprint.mechanisms.checkpoints.measurement import CheckpointMeasurement, Po
 from imprint.mechanisms.checkpoints.readings import Position, PromptReadings, read_prompts
 from imprint.mechanisms.checkpoints.scalars import checkpoint_scalars
 from imprint.models import Device, load_model, load_tokenizer
-from imprint.models.imported import WEIGHTS_FOLDER
+from imprint.models.finetuning import start_folder
 from imprint.runs import Context, Step, write_json
 from imprint.types import Advance
 
@@ -38,8 +38,9 @@ class MeasureCheckpoint(Step):
 
     model: Step
     """Any step that leaves a saved model: an import, a training run, a stage."""
-    place: str = Field(default=WEIGHTS_FOLDER, min_length=1)
-    """The model's folder within that step's result, for example step_00000100; "." for the result itself."""
+    place: str | None = Field(default=None, min_length=1)
+    """The model's folder within that step's result, for example step_00000100; "." for the result itself. None: the last
+    checkpoint, or the import's weights."""
     tokenizer: Path | None = None
     """The folder of a tokenizer, where the model's own folder has none."""
     prompts: tuple[Path, ...] = Field(min_length=1)
@@ -74,7 +75,8 @@ class MeasureCheckpoint(Step):
         ).save(folder)
 
     def _open(self, context: Context) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-        weights = context.get(self.model) / self.place
+        result = context.get(self.model)
+        weights = start_folder(result, None) if self.place is None else result / self.place
         if not weights.is_dir():
             raise ConfigError(f"the model's step has no folder {self.place}; name the one its weights were saved in")
         return load_model(weights, dtype=self.dtype, device=self.device), load_tokenizer(self.tokenizer or weights)

@@ -7,7 +7,14 @@ from imprint.models.finetuning.loop import LOSSES_FILE, finetune
 from imprint.models.finetuning.objective import Objective, Tunable
 from imprint.models.finetuning.recipes import LoraRecipe, PreferenceRecipe, SupervisedRecipe, Tuning
 from imprint.models.finetuning.sft import Supervised, answer_losses
-from imprint.models.finetuning.steps import FineTuning, PreferenceTuning, SupervisedTuning, TuningOrder, start_folder
+from imprint.models.finetuning.steps import (
+    FineTuning,
+    PreferenceTuning,
+    SupervisedTuning,
+    TuningOrder,
+    count_rows,
+    start_folder,
+)
 
 __all__ = [
     "ADAPTER_FOLDER",
@@ -28,6 +35,7 @@ __all__ = [
     "answer_losses",
     "check_rows",
     "check_tokenizers",
+    "count_rows",
     "finetune",
     "margins",
     "merged",

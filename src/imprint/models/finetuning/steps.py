@@ -37,7 +37,7 @@ class TuningOrder(Step):
 
     def execute(self, folder: Path, context: Context) -> None:
         """Count the rows, draw and save."""
-        self.tuning.order(_count(context.get(self.rows)), self.seed).save(folder)
+        self.tuning.order(count_rows(context.get(self.rows)), self.seed).save(folder)
 
 
 class FineTuning(Step):
@@ -95,7 +95,7 @@ class FineTuning(Step):
     def _stream(self, context: Context, rows: Path) -> Stream:
         if self.stream is not None:
             return Stream.load(context.get(self.stream))
-        return self.tuning.order(_count(rows), self.seed)
+        return self.tuning.order(count_rows(rows), self.seed)
 
 
 class SupervisedTuning(FineTuning):
@@ -146,7 +146,8 @@ def _on(device: Device, model: PreTrainedModel) -> PreTrainedModel:
     return moved
 
 
-def _count(rows: Path) -> int:
+def count_rows(rows: Path) -> int:
+    """How many examples rendered chats or preference pairs hold."""
     return len(PreferenceRows.load(rows)) if (rows / "chosen").is_dir() else len(Supervised.load(rows).tokens)
 
 
