@@ -32,7 +32,8 @@ def variance(
     design would answer.
 
     Args:
-        table: The table of outcomes.
+        table: CSV, TSV, JSON Lines or Parquet with columns condition, pipeline (seed of the whole pipeline), where they apply
+            stage_seed and sample or item, and one column a metric (or columns metric and value).
         metric: Metric to analyse (repeat for several); by default all.
         published: YAML or JSON with printed summaries by metric (within_sd, median, ends, range, ratio), to be checked.
         wide: The table has one row a condition and one column a pipeline seed.

@@ -18,7 +18,7 @@
 
 from imprint.report.character import character_record, with_intervals
 from imprint.report.character_records import CharacterRecord
-from imprint.report.evidence import evidence, write_evidence
+from imprint.report.evidence import Result, evidence, write_evidence
 from imprint.report.html import render_html
 from imprint.report.influence_records import (
     AbilityRecord,
@@ -59,6 +59,7 @@ from imprint.report.model import (
     save_report_data,
 )
 from imprint.report.perturbation import perturbation_report
+from imprint.report.susceptibility import susceptibility_report
 from imprint.report.window import window_record
 from imprint.report.window_records import WindowFindingsRecord
 from imprint.report.writer import write_report
@@ -87,6 +88,7 @@ __all__ = [
     "OnsetRecord",
     "ProvenanceRecord",
     "ReportData",
+    "Result",
     "ScoredMechanismRecord",
     "StageRecord",
     "TailRecord",
@@ -106,6 +108,7 @@ __all__ = [
     "render_markdown",
     "report_data",
     "save_report_data",
+    "susceptibility_report",
     "window_record",
     "with_intervals",
     "write_evidence",

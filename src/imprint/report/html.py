@@ -18,6 +18,7 @@ from imprint.report.glossary import Glossary
 from imprint.report.influence import InfluenceView, influence_view
 from imprint.report.interval_plot import interval_plot
 from imprint.report.model import ReportData
+from imprint.report.susceptibility_view import SusceptibilityView, susceptibility_view
 from imprint.report.window import window_view
 
 OPEN_DOCUMENTS = 3
@@ -35,6 +36,12 @@ PERTURBATION = {
     "methods": "Methods", "limits": "Limits", "provenance": "Provenance",
 }  # fmt: skip
 """The sections of a perturbation study."""
+SUSCEPTIBILITY = {
+    "answer": "Answer", "design": "Registered", "contamination": "Contamination", "hypotheses": "Verdicts",
+    "variance": "Variance", "surface": "Surface", "representation": "Representation", "removal": "Removal",
+    "claims": "Claims", "limits": "Limits", "provenance": "Provenance",
+}  # fmt: skip
+"""The sections of a susceptibility study."""
 
 
 def render_html(data: ReportData) -> str:
@@ -124,6 +131,7 @@ def asset(name: str) -> str:
 def _view(data: ReportData) -> dict[str, Any]:
     """All that the templates read."""
     glossary = Glossary(data)
+    susceptibility = susceptibility_view(data.susceptibility) if data.susceptibility else None
     sections = {
         "trajectory_figures": trajectories.figures(data, glossary),
         "heat_maps": heatmaps.heat_maps(data, glossary),
@@ -133,10 +141,12 @@ def _view(data: ReportData) -> dict[str, Any]:
         "character_views": character.views(data.character),
         "window_view": window_view(data.attribution_window),
         "influence": influence_view(data.influence) if data.influence else None,
+        "susceptibility": susceptibility,
     }
     return {
         "data": data, "contents": _contents(data), "glossary": glossary,
         "arms": arms(data), "figures": _all_figures(sections), **sections,
+        "variance_views": susceptibility.variance if susceptibility else (),
         "summary_metrics": trajectories.metrics(data, glossary), "summaries": trajectories.summaries(data, glossary),
         "spans": _spans(data), "first_open": OPEN_DOCUMENTS, "listed": LISTED_DOCUMENTS, **_documents(data),
         "total_seconds": sum(stage.seconds for stage in data.provenance.seconds),
@@ -145,6 +155,8 @@ def _view(data: ReportData) -> dict[str, Any]:
 
 def _contents(data: ReportData) -> dict[str, str]:
     """The sections in order; what was not made and is announced by nothing else has no section."""
+    if data.susceptibility:
+        return SUSCEPTIBILITY
     if not data.influence:
         optional: dict[str, object] = {
             "character": data.character,
@@ -185,10 +197,11 @@ def _all_figures(sections: dict[str, Any]) -> list[Figure]:
         *(sections["window_view"].figures if sections["window_view"] else ()),
         *sections["effect_figures"],
         *([last] if last else []),
-        *_influence_figures(sections["influence"]),
+        *_study_figures(sections["influence"], sections["susceptibility"]),
     ]
 
 
-def _influence_figures(view: InfluenceView | None) -> list[Figure]:
-    """The charts of a perturbation study."""
-    return [*view.variations, *view.lazy] if view else []
+def _study_figures(influence: InfluenceView | None, susceptibility: SusceptibilityView | None) -> list[Figure]:
+    """The charts that only a perturbation or only a susceptibility study has."""
+    own = [*influence.variations, *influence.lazy] if influence else []
+    return own + (susceptibility.figures if susceptibility else [])

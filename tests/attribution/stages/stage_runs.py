@@ -9,7 +9,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from imprint.attribution.stages.pipeline import order_of
 from imprint.capabilities.pair_margins import ItemMargins, PairMargins
 from imprint.corpus import Stream, byte_tokenizer
-from imprint.corpus.chat import RenderedChats, RenderedPreferences
+from imprint.corpus.chat import ChatRows, RenderedChats, RenderedPreferences
 from imprint.models.finetuning import (
     LoraRecipe,
     PreferenceRecipe,
@@ -48,7 +48,12 @@ def save_base(folder):
 
 def pairs(folder, name, count, shift=0):
     rows = [
-        {"id": f"{name}{n}", "prompt": f"{n % 4}?", "chosen": ANSWERS[(n + shift) % 5], "rejected": ANSWERS[(n + 2) % 5]}
+        {
+            "id": f"{name}{n}",
+            "prompt": f"{n % 4}?",
+            "chosen": ANSWERS[(n + shift) % 5],
+            "rejected": ANSWERS[(n + 2) % 5],
+        }
         for n in range(count)
     ]
     return RenderedPreferences(paths=(write(folder / f"{name}.jsonl", rows),), context=24)
@@ -64,7 +69,7 @@ def pipeline(folder, **last):
     first = SupervisedTuning(
         start=save_base(folder / "base"), rows=chats(folder, "mid", ROWS), tuning=SFT, seed=1, checkpoint_every=3
     )
-    second = PreferenceTuning(start=first, rows=pairs(folder, "dpo", 5), tuning=DPO, seed=2)
+    second = PreferenceTuning(start=first, rows=pairs(folder, "dpo", 5), tuning=DPO, seed=2, checkpoint_every=2)
     third = SupervisedTuning(
         start=second, rows=chats(folder, "end", 6, shift=2), **{"tuning": LAST, "seed": 3, "lora": LORA} | last
     )
@@ -91,3 +96,15 @@ def weighed(stage, row, weight):
 def value(store, final, outcome):
     """The mean margin of the pipeline's last model."""
     return float(ItemMargins.load(store.get(PairMargins(model=final, pairs=outcome))).margins.mean())
+
+
+class Muted(Step):
+    """The same rows, one of which teaches nothing."""
+
+    rows: Step
+    row: int
+
+    def execute(self, folder, context: Context) -> None:
+        rows = ChatRows.load(context.get(self.rows))
+        rows.label_mask[self.row] = False
+        rows.save(folder)

@@ -67,7 +67,9 @@ def test_items_are_averaged_within_models_and_samples_stay(tmp_path):
     text = "condition,pipeline,{},score\n" + "".join(
         f"{c},{p},{i},{v}\n" for c, p, i, v in [("a", 1, "q", 0), ("a", 1, "r", 1), ("b", 1, "q", 1), ("b", 1, "r", 1)]
     )
-    assert read(tmp_path, text.format("item")).nest("score").values.tolist() == [0.5, 1.0]
+    items = read(tmp_path, text.format("item"))
+    assert items.nest("score").values.tolist() == [0.5, 1.0]
+    assert "items were averaged" in items.notes[0]
     assert read(tmp_path, text.format("sample")).nest("score").values.tolist() == [0, 1, 1, 1]
 
 
@@ -95,7 +97,10 @@ def test_a_bare_seed_column_says_how_it_was_read(tmp_path):
     [
         ("conditon,pipeline,x\na,1,2\n", r"t.csv has no column 'condition': did you mean 'conditon'\?"),
         ("condition,pipeline_sed,x\na,1,2\n", "no column 'pipeline': did you mean 'pipeline_sed'?"),
-        ("condition,a,x\na,1,2\n", r"no column 'pipeline': name it so \(or pipeline_seed, seed\); the other columns are a, x"),
+        (
+            "condition,a,x\na,1,2\n",
+            r"no column 'pipeline': name it so \(or pipeline_seed, seed\); the other columns are a, x",
+        ),
         ("condition,42,137\na,1,2\n", "say so with --wide"),
         ("condition,pipeline,seed,x\na,1,1,2\n", "columns 'pipeline' and 'seed' for the pipeline.*stage_seed"),
         ("condition,pipeline,item,sample,x\na,1,1,1,2\n", "columns 'sample' and 'item'"),
@@ -111,7 +116,10 @@ def test_a_bare_seed_column_says_how_it_was_read(tmp_path):
         ("condition,pipeline,x\na,1,\n", "t.csv:2: the cell of x is empty"),
         ("condition,pipeline,x\n,1,2\n", "t.csv:2 has no condition"),
         ("condition,pipeline,x\na,1\n", "t.csv:2 has 2 cells and the header 3"),
-        ("condition,pipeline,x\na,1,2\nb,1,2\na,1,3\n", r"t.csv:4 repeats the place of t.csv:2 \(condition a, pipeline 1\)"),
+        (
+            "condition,pipeline,x\na,1,2\nb,1,2\na,1,3\n",
+            r"t.csv:4 repeats the place of t.csv:2 \(condition a, pipeline 1\)",
+        ),
         ('condition,pipeline,x\na,"1,2\n', "t.csv:2 is not a row of the table"),
         ("condition,pipeline,x\n", "holds no row of values"),
         ("", "holds no row of values"),
@@ -141,7 +149,7 @@ def test_bad_choices_are_refused(tmp_path, text, options, message):
 
 
 def test_files_that_are_no_tables(tmp_path):
-    with pytest.raises(InputError, match="not '.txt'"):
+    with pytest.raises(InputError, match=r"not '\.txt'"):
         read(tmp_path, "x", name="t.txt")
     with pytest.raises(InputError, match="not a Parquet table"):
         read(tmp_path, "x", name="t.parquet")

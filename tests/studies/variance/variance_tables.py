@@ -15,7 +15,8 @@ def tidy_rows(conditions, pipelines, stages, sds, seed, samples=1):
     shape = (conditions, pipelines, stages, samples)
     values = sum(sd * rng.standard_normal(shape[: depth + 1] + (1,) * (3 - depth)) for depth, sd in enumerate(sds))
     return [
-        (f"c{place[0]}", *(str(level) for level in place[1:]), f"{value:.6f}") for place, value in np.ndenumerate(values)
+        (f"c{place[0]}", *(str(level) for level in place[1:]), f"{value:.6f}")
+        for place, value in np.ndenumerate(values)
     ]
 
 

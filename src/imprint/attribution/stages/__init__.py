@@ -5,6 +5,7 @@ from imprint.attribution.stages.left_out import End, NamedRows, RandomPart, Scor
 from imprint.attribution.stages.metagradient import REPLAY_TOLERANCE, StageMetagradient
 from imprint.attribution.stages.names import row_names
 from imprint.attribution.stages.pipeline import chain, edited, order_of, stage_back
+from imprint.attribution.stages.question import StageQuestion
 from imprint.attribution.stages.scores import StageScores, stage_agreements
 from imprint.attribution.stages.tracin import StageTracIn
 
@@ -16,6 +17,7 @@ __all__ = [
     "ScoredRows",
     "StageDatamodel",
     "StageMetagradient",
+    "StageQuestion",
     "StageScores",
     "StageTracIn",
     "WithoutRows",

@@ -1,22 +1,25 @@
 """Datamodels of a stage: pipelines without random parts of its rows, and their outcome regressed on which rows were in."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float64
 from pydantic import Field
+from sklearn.exceptions import ConvergenceWarning
 
 from imprint.attribution.methods.datamodels import FOLDS, fit_datamodels
 from imprint.attribution.stages.left_out import RandomPart, without
 from imprint.attribution.stages.names import row_names
 from imprint.attribution.stages.pipeline import stage_back
+from imprint.attribution.stages.question import StageQuestion
 from imprint.attribution.stages.scores import StageScores
 from imprint.capabilities.pair_margins import ItemMargins, PairMargins
 from imprint.errors import ConfigError
 from imprint.interventions.data import load_rows
 from imprint.models.finetuning import FineTuning
-from imprint.runs import Context, Step, derive
+from imprint.runs import Context, derive
 from imprint.stats import spearman
 
 FEWEST_SUBSETS = 8
@@ -45,7 +48,7 @@ def subset_pipelines(
     return tuple(without(final, back, part) for part in parts)
 
 
-class StageDatamodel(Step):
+class StageDatamodel(StageQuestion):
     """For each row of a stage the mean change of the outcome by its being in, when a random part of the others is.
 
     Ridge or lasso, whichever predicts better, of the mean margin of `num_subsets` pipelines on which rows they were trained
@@ -54,23 +57,18 @@ class StageDatamodel(Step):
     Cost: one pipeline from `back` on a subset. Source: Ilyas et al. 2022.
     Trust: it assumes nothing about training but that row effects add up; with fewer pipelines than rows it recovers little
     (correlation .72 with the truth from 60 runs for 100 rows even without noise, METHODS AT-IF-6), so read the held-out
-    correlation first. All pipelines share one seed a stage: noise of other seeds does not show.
+    correlation first (by chance 0 +- 1.2 / sqrt(num_subsets)). All pipelines share one seed a stage, so that what other seeds
+    would change does not show.
     """
 
-    final: FineTuning
-    back: int = Field(ge=0)
-    """How many stages before the last one the scored rows were trained on."""
-    pairs: Step
-    """`RenderedPreferences` of the outcome."""
     num_subsets: int = Field(ge=FEWEST_SUBSETS)
     share: float = Field(default=0.5, gt=0, lt=1)
     """Probability of each row to be left out."""
     seed: int = Field(ge=0)
 
     def execute(self, folder: Path, context: Context) -> None:
-        """Measure every pipeline, fit and save `StageScores`; progress counts pipelines."""
+        """Measure every pipeline, fit and save `StageScores`; progress counts the step itself."""
         torch.set_num_threads(1)
-        plan = {"num_subsets": self.num_subsets, "share": self.share, "seed": self.seed}
         ids = row_names(context.get(stage_back(self.final, self.back).rows))
         kept, outcomes = np.ones((self.num_subsets, len(ids)), dtype=bool), np.zeros(self.num_subsets)
         parts = random_parts(self.final, self.back, num_subsets=self.num_subsets, share=self.share, seed=self.seed)
@@ -79,7 +77,7 @@ class StageDatamodel(Step):
             pipeline = without(self.final, self.back, part)
             measured = ItemMargins.load(context.get(PairMargins(model=pipeline, pairs=self.pairs)))
             outcomes[number] = measured.margins.mean()
-            context.advance(1)
+        context.advance(1)
         if self.num_subsets < len(ids):
             context.warn(
                 f"{self.num_subsets} pipelines for {len(ids)} rows: the datamodel sees only a part of their effects"
@@ -98,9 +96,19 @@ def fit_subsets(
     if len(kept) < FEWEST_SUBSETS:
         raise ConfigError(f"{len(kept)} pipelines are too few for a datamodel; run at least {FEWEST_SUBSETS}")
     masks = kept.astype(np.float64)
-    weights, shares = fit_datamodels(masks, outcomes[:, None])
-    checks = {"held_out_spearman": _held_out(masks, outcomes), "out_of_fold_r2": float(shares[0])}
-    return StageScores(ids=ids, values=weights[0], method="datamodel", checks=checks)
+    weights, share = _fit(masks, outcomes)
+    checks = {"held_out_spearman": _held_out(masks, outcomes), "out_of_fold_r2": share}
+    return StageScores(ids=ids, values=weights, method="datamodel", checks=checks)
+
+
+def _fit(
+    masks: Float64[np.ndarray, "run row"], outcomes: Float64[np.ndarray, "run"]
+) -> tuple[Float64[np.ndarray, "row"], float]:
+    """Weights and out-of-fold R^2; a lasso that has not converged is judged like any other, by what it predicts."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        weights, shares = fit_datamodels(masks, outcomes[:, None])
+    return weights[0], float(shares[0])
 
 
 def _held_out(masks: Float64[np.ndarray, "run row"], outcomes: Float64[np.ndarray, "run"]) -> float:
@@ -108,7 +116,7 @@ def _held_out(masks: Float64[np.ndarray, "run row"], outcomes: Float64[np.ndarra
     runs, predicted = np.arange(len(masks)), np.zeros(len(masks))
     for fold in np.array_split(runs, FOLDS):
         rest = np.setdiff1d(runs, fold)
-        weights, _ = fit_datamodels(masks[rest], outcomes[rest, None])
-        predicted[fold] = (masks[fold] - masks[rest].mean(0)) @ weights[0]
+        weights, _ = _fit(masks[rest], outcomes[rest])
+        predicted[fold] = (masks[fold] - masks[rest].mean(0)) @ weights
     varies = np.ptp(predicted) > 0 and np.ptp(outcomes) > 0
     return spearman(predicted, outcomes) if varies else 0.0

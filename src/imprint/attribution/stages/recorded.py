@@ -17,7 +17,6 @@ from imprint.attribution.stages.pipeline import chain, order_of, stage_back
 from imprint.attribution.unrolled import AdamW, Full, LowRank, Params, Stage, Trained, parameters_of
 from imprint.attribution.unrolled.replay import Course, bind
 from imprint.corpus import Stream
-from imprint.errors import ConfigError
 from imprint.models import Device, checkpoint_name, checkpoint_steps, load_model
 from imprint.models.finetuning import ADAPTER_FOLDER, FineTuning, LoraRecipe, adapted_modules, start_folder
 from imprint.runs import Context
@@ -72,7 +71,7 @@ class Recorded:
 
 
 def _variable(name: str) -> str:
-    """The key `base_model.model.NAME.lora_A.weight` as unrolling calls it, `NAME.weight.lora_A`."""
+    """What unrolling calls the adapter file's `base_model.model.NAME.lora_A.weight`: `NAME.weight.lora_A`."""
     module, matrix, _ = name.removeprefix("base_model.model.").rsplit(".", 2)
     return f"{module}.weight.{matrix}"
 
@@ -81,13 +80,9 @@ def recorded(final: FineTuning, back: int, context: Context, *, device: Device) 
     """The stage `back` stages before the last, as it ran.
 
     Raises:
-        ConfigError: there is no such stage, it was trained with dropout, or nothing of it enters the next stage.
+        ConfigError: there is no such stage, or the next one starts from before its first update.
     """
     stage = stage_back(final, back)
-    if stage.tuning.dropout:
-        raise ConfigError(
-            f"the stage {back} before the last was trained with dropout, which no replay repeats; train it without"
-        )
     start = start_folder(stage.start if isinstance(stage.start, Path) else context.get(stage.start), stage.start_step)
     rows, folder = context.get(stage.rows), context.get(stage)
     stream = Stream.load(context.get(order_of(stage)))

@@ -9,7 +9,7 @@ from jaxtyping import Float64
 
 from imprint.attribution.agreement import Agreement, all_pairs
 from imprint.attribution.engine.scores import SIGN
-from imprint.errors import CorpusError, InputError, SelfCheckFailed
+from imprint.errors import CorpusError, InputError, IntegrityError, SelfCheckFailed
 from imprint.runs import derive, read_json, write_json, writing
 from imprint.stats.samples import top_count
 
@@ -83,7 +83,7 @@ class StageScores:
         try:
             values, ids = np.load(folder / _VALUES, allow_pickle=False), tuple(read_json(folder / _IDS))
             words = read_json(folder / _WORDS)
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, InputError, IntegrityError) as error:
             raise CorpusError(f"{folder} does not hold complete stage scores ({error}); compute them again.") from error
         return cls(ids=ids, values=values, method=words["method"], checks=words["checks"])
 

@@ -9,16 +9,16 @@ from pydantic import Field
 from torch import Tensor
 
 from imprint.attribution.stages.outcome import MeanMargin
+from imprint.attribution.stages.question import StageQuestion
 from imprint.attribution.stages.recorded import recorded
 from imprint.attribution.stages.scores import StageScores
 from imprint.attribution.unrolled.replay import Course
 from imprint.attribution.unrolled.slopes import slopes
 from imprint.models import Device
-from imprint.models.finetuning import FineTuning
-from imprint.runs import Context, Step
+from imprint.runs import Context
 
 
-class StageTracIn(Step):
+class StageTracIn(StageQuestion):
     """For each row of a stage the sum over its checkpoints of rate x (- grad of the row's loss . grad of the mean margin).
 
     Positive: training on the row raises f, the mean over the pairs of log p(chosen) - log p(rejected). Unit: nats, if every
@@ -28,14 +28,10 @@ class StageTracIn(Step):
     Trust: it assumes that every later stage carries the change of the parameters on unchanged (identity transport), and takes
     AdamW for gradient descent. The same product over the last stage's checkpoints would rank that stage's rows, which is
     another question than what an earlier stage's rows did to the last one's outcome: choose `back` for the rows you ask about.
-    `StageMetagradient` is exact where it can be afforded.
+    `StageMetagradient` is exact where it can be afforded: in four pipelines of SFT, DPO and LoRA (2 layers, d 64, 120 rows) the
+    rank correlation with leaving one row out (20 rows) was .59 to .70 here and .97 or more there, except for one with .48.
     """
 
-    final: FineTuning
-    back: int = Field(ge=0)
-    """How many stages before the last one the scored rows were trained on."""
-    pairs: Step
-    """`RenderedPreferences` of the outcome."""
     query_at: Literal["checkpoint", "final"] = "checkpoint"
     """Take grad f at each checkpoint itself, or once at the pipeline's final model."""
     batch: int = Field(default=8, ge=1)
@@ -43,7 +39,7 @@ class StageTracIn(Step):
     device: Device = "cpu"
 
     def execute(self, folder: Path, context: Context) -> None:
-        """Score every row and save `StageScores`."""
+        """Score every row and save `StageScores`; progress counts the step itself."""
         torch.set_num_threads(1)
         stage = recorded(self.final, self.back, context, device=self.device)
         outcome = MeanMargin.load(context.get(self.pairs), batch=self.batch)
@@ -56,7 +52,7 @@ class StageTracIn(Step):
             rate = stage.stage.optimiser.rate(max(0, updates - 1))
             variables = course.layout.pack(stage.variables(updates))
             total -= rate * self._slopes(course, variables, direction)
-            context.advance(1)
+        context.advance(1)
         values = (total * stage.mean_weights()).numpy()
         checks = {"checkpoints": float(len(stage.checkpoints()))}
         method = f"TracIn-CP, query at the {self.query_at}"
@@ -65,6 +61,6 @@ class StageTracIn(Step):
     def _slopes(
         self, course: Course, variables: Float[Tensor, "n"], direction: Float[Tensor, "base"]
     ) -> Float64[Tensor, "row"]:
-        """grad L . v of every row, some rows at a time."""
+        """How fast every row's loss rises along the direction."""
         parts = torch.split(torch.arange(course.stage.rows), self.batch)
         return torch.cat([slopes(course, variables, [direction], rows)[0].double().cpu() for rows in parts])

@@ -9,6 +9,7 @@ from scipy import stats
 from imprint.errors import InputError
 from imprint.stats import Effect, Hypothesis, ScalarScreen, Undefined, correlation_gate, judge_gate, scalar_screen
 from imprint.studies.susceptibility.examined import Examined, NotExamined
+from imprint.studies.susceptibility.hypotheses import metric_of
 
 
 def screened(
@@ -26,11 +27,20 @@ def screened(
         return Undefined(reason=str(error))
 
 
+def registered_outcomes(
+    hypotheses: Sequence[Hypothesis], metric: str, means: Mapping[str, Mapping[str, float]]
+) -> dict[str, Mapping[str, float]]:
+    """The outcomes that some registered hypothesis sets this metric's scalars against; the first one where none does."""
+    named = [outcome for one in hypotheses for own, outcome in [metric_of(one.metric)] if own == metric]
+    return {name: means[name] for name in dict.fromkeys(named or list(means)[:1])}
+
+
 def judge_correlation(hypothesis: Hypothesis, screen: ScalarScreen | Undefined) -> Examined:
-    """The strongest of the registered correlations against the gate, its p corrected for all of them."""
+    """The strongest correlation with the hypothesis's outcome against the gate, its p corrected for all registered ones."""
     if isinstance(screen, Undefined):
         return NotExamined.of(hypothesis, screen.reason)
-    best = screen.rows[0]
+    outcome = metric_of(hypothesis.metric)[1]
+    best = next(row for row in screen.rows if row.outcome == outcome)
     size = abs(best.correlation.estimate)
     low, high = _interval(size, screen.n)
     effect = Effect(

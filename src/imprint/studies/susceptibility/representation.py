@@ -22,7 +22,8 @@ from imprint.mechanisms.checkpoints import (
 from imprint.runs import Executor, Reporter, Step, Store, read_json
 from imprint.stats import ScalarScreen, Undefined
 from imprint.studies.susceptibility.config import SusceptibilityStudy
-from imprint.studies.susceptibility.correlation import screened
+from imprint.studies.susceptibility.correlation import registered_outcomes, screened
+from imprint.studies.susceptibility.hypotheses import REPRESENTATION
 from imprint.studies.susceptibility.options import RepresentationOptions
 from imprint.studies.susceptibility.pipelines import Pipeline
 
@@ -38,7 +39,7 @@ class RepresentationFinding:
     scalars: Mapping[str, Mapping[str, float]]
     """Every scalar's mean by condition; registered or not."""
     registered: ScalarScreen | Undefined
-    """The registered scalars against the primary outcome: what H2 is judged by."""
+    """The registered scalars against the outcomes that hypotheses name: what H2 is judged by."""
     explored: ScalarScreen | Undefined
     """All scalars against all outcomes, corrected over all of them."""
     directions: Mapping[str, SeparatingDirections]
@@ -89,7 +90,7 @@ def _against(
     place: np.ndarray,
     outcomes: Mapping[str, Mapping[str, float]],
 ) -> RepresentationFinding:
-    names, primary = list(study.conditions), study.outcomes[0].name
+    names, asked = list(study.conditions), registered_outcomes(study.hypotheses, REPRESENTATION, outcomes)
     means = found.condition_means()
     scalars = {
         name: dict(zip(found.condition_names, map(float, values), strict=True)) for name, values in means.items()
@@ -101,7 +102,7 @@ def _against(
     return RepresentationFinding(
         panel=found,
         scalars=scalars,
-        registered=screened(chosen, {primary: outcomes[primary]}, seed=study.seed),
+        registered=screened(chosen, asked, seed=study.seed),
         explored=screened(scalars, outcomes, seed=study.seed),
         directions=directions,
         probes={site: _probe(values, place, study.seed) for site, values in stacked.items()},

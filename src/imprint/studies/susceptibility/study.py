@@ -16,7 +16,13 @@ from imprint.studies.susceptibility.correlation import judge_correlation
 from imprint.studies.susceptibility.design import register_design
 from imprint.studies.susceptibility.examined import Examined, NotExamined
 from imprint.studies.susceptibility.explanation import Explanation, explain
-from imprint.studies.susceptibility.hypotheses import CLASSIFIER, REMOVAL, REPRESENTATION, SURFACE, metric_of
+from imprint.studies.susceptibility.hypotheses import (
+    CLASSIFIER,
+    REMOVAL,
+    REPRESENTATION,
+    SURFACE,
+    metric_of,
+)
 from imprint.studies.susceptibility.outcomes import (
     condition_means,
     measure_outcomes,
@@ -130,7 +136,7 @@ class Inquiry:
     def judge(self, hypothesis: Hypothesis) -> Examined:
         """The verdict of one hypothesis."""
         metric, outcome = metric_of(hypothesis.metric)
-        if outcome not in ("", self.study.outcomes[0].name) and metric in (SURFACE, REPRESENTATION, REMOVAL):
+        if metric == REMOVAL and outcome != self.study.outcomes[0].name:
             return NotExamined.of(hypothesis, f"{metric} is judged on the first outcome only")
         if metric == SURFACE:
             return judge_correlation(hypothesis, self.surface().registered)
@@ -145,7 +151,9 @@ class Inquiry:
     def variance(self, outcome: str) -> VarianceFinding:
         """Where the variance of an outcome comes from."""
         with self.clock.stage("variance"):
-            return analyse_nest(nest_of(self.table, outcome), seed=self.study.seed)
+            return analyse_nest(
+                nest_of(self.table, outcome), seed=self.study.seed, alpha=gate_level(self.study, outcome)
+            )
 
     def surface(self) -> SurfaceFinding:
         """What the text gives away."""
@@ -197,5 +205,6 @@ def _clean(study: SusceptibilityStudy, table: pl.DataFrame, found: Contamination
         items = table.filter(pl.col("metric") == outcome.name)["sample"].unique().to_list()
         kept = [item for item in items if f"{outcome.name}/{item}" not in found.items]
         if kept:
-            clean.append(analyse_nest(nest_of(table, outcome.name, only=kept), seed=study.seed))
+            nest, alpha = nest_of(table, outcome.name, only=kept), gate_level(study, outcome.name)
+            clean.append(analyse_nest(nest, seed=study.seed, alpha=alpha))
     return tuple(clean)

@@ -19,8 +19,9 @@ from imprint.corpus.comparison import (
 from imprint.runs import Reporter, Step, Store, read_json
 from imprint.stats import Effect, Hypothesis, ScalarScreen, Undefined, judge_gate
 from imprint.studies.susceptibility.config import SusceptibilityStudy
-from imprint.studies.susceptibility.correlation import screened
+from imprint.studies.susceptibility.correlation import registered_outcomes, screened
 from imprint.studies.susceptibility.examined import Examined
+from imprint.studies.susceptibility.hypotheses import SURFACE
 from imprint.studies.susceptibility.options import CONDITION, PreferenceStage
 
 
@@ -31,7 +32,7 @@ class SurfaceFinding:
     scalars: Mapping[str, Mapping[str, float]]
     """Every surface scalar by condition; registered or not."""
     registered: ScalarScreen | Undefined
-    """The registered scalars against the primary outcome: what H1 is judged by."""
+    """The registered scalars against the outcomes that hypotheses name: what H1 is judged by."""
     explored: ScalarScreen | Undefined
     """All scalars against all outcomes, for the reader."""
     classifier: dict[str, Any]
@@ -86,11 +87,11 @@ def compare_surfaces(
             folders.append(store.get(step, progress=reporter))
             advance(1)
     scalars: dict[str, dict[str, float]] = read_json(folders[1] / SURFACE_FILE)
-    primary = study.outcomes[0].name
+    asked = registered_outcomes(study.hypotheses, SURFACE, outcomes)
     chosen = {name: scalars[name] for name in options.scalars if name in scalars}
     return SurfaceFinding(
         scalars=scalars,
-        registered=screened(chosen, {primary: outcomes[primary]}, seed=study.seed),
+        registered=screened(chosen, asked, seed=study.seed),
         explored=screened(scalars, outcomes, seed=study.seed),
         classifier=read_json(folders[0] / CLASSIFIER_FILE),
         divergences=read_json(folders[0] / DIVERGENCES_FILE),

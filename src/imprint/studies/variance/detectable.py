@@ -50,4 +50,4 @@ def detectable(*, conditions: int, pipelines: int, alpha: float) -> Detectable:
 
 def fewest_pipelines(conditions: int, alpha: float) -> int:
     """How many pipelines a condition it takes for a permutation p of `alpha` to exist at all."""
-    return next(n for n in range(2, _MOST) if arrangements([n] * conditions) * alpha >= 1)
+    return next(n for n in range(2, _MOST) if arrangements([n] * conditions) >= 1 / alpha)

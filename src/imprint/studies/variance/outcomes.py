@@ -137,12 +137,15 @@ def _is_seed(column: str) -> bool:
 
 
 def _place_notes(places: dict[str, str]) -> tuple[str, ...]:
-    if _plain(places[PIPELINE]) != "seed":
-        return ()
-    return (
-        f"column '{places[PIPELINE]}' was read as the seed of the whole pipeline; if it is that of the last stage alone, "
-        "rename it to stage_seed, for such seeds are not independent",
-    )
+    notes = []
+    if _plain(places[PIPELINE]) == "seed":
+        notes.append(
+            f"column '{places[PIPELINE]}' was read as the seed of the whole pipeline; if it is that of the last stage alone, "
+            "rename it to stage_seed, for such seeds are not independent"
+        )
+    if ITEM in places:
+        notes.append("items were averaged within each model: all models answered the same ones")
+    return tuple(notes)
 
 
 def _value_columns(
