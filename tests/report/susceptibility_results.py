@@ -226,7 +226,7 @@ def susceptibility_result(
 
     examined = examine(asked.hypotheses, asked.stopping, judge)
     probed, removed = rooms.get(REPRESENTATION), rooms.get(REMOVAL)
-    finding = analyse_nest(nest_of(table, "alignment"), seed=0)
+    finding = analyse_nest(nest_of(table, "alignment"), seed=0, alpha=0.01)
     return SusceptibilityResult(
         study=asked,
         registration=registration_digest(asked.hypotheses),

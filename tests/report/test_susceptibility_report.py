@@ -193,11 +193,6 @@ def test_clean_items_are_shown_apart(data, nothing):
     assert len(susceptibility_view(report_of(nothing).susceptibility).variance) == 1
 
 
-def test_a_level_that_is_not_the_registered_one_is_told(data):
-    notes = susceptibility_view(data.susceptibility).variance[0].finding.notes
-    assert "judged here at \u03b1 = 0.05; an explanation is named at the registered 0.01" in notes
-
-
 def test_flagged_conditions_have_their_own_names(few, data):
     record = data.susceptibility
     view = screen_view(record.surface.screen, record.means, NAMES, "surface")

@@ -8,8 +8,13 @@
 - `mechanism_records`: other mechanisms and the circuit of the heads
 - `window`: influence over checkpoints and heads; `window_records`: its records
 - `influence`: the sections of a perturbation study: `influence_matrix`, `dose_curves`, `variations`
+- `variance`, `variance_page`: conditions against their pipelines
+- `susceptibility_view`: the sections of a susceptibility study: `scalar_screens`, `divergence_map`, `removal_arms`;
+  `susceptibility_records`: its records
 - `mechanism`, `answer`: from a mechanism study's result to report data and five lines; `perturbation`,
-  `perturbation_answer`: the same of a perturbation study; `evidence`: evidence.json of both
+  `perturbation_answer`: the same of a perturbation study; `susceptibility` (`susceptibility_findings`,
+  `susceptibility_noticed`), `susceptibility_answer`: of a susceptibility study
+- `evidence` (`susceptibility_evidence`): evidence.json and manifest.json of all
 - `charts`: the theme; `color_scale`: colours of heat maps; `anchors`: ids from names
 - `arms`: one look an arm; `interval_plot`: a number with its interval as a small picture
 - `glossary`: how to read each metric; `wording`: numbers and foreign text as a reader should see them

@@ -37,8 +37,8 @@ LIMITS = (
     "Seeds of the last stage are not pipelines: they share base and all earlier stages, so they are averaged and never counted.",
     "Attribution by gradients along one run (TracIn) takes every update as small and alone; the rerun without the rows, not"
     " the score, is the evidence.",
-    "Some rows of any corpus matter most for an outcome, so leaving them out moves it: that they set the condition apart needs that"
-    " the shift is about as large as the distance from the other conditions, and rows of the kind that only it has.",
+    "Some rows of any corpus matter most for an outcome, so leaving them out moves it; that they set the condition apart needs a"
+    " shift about as large as its distance from the others, by rows of a kind that only it has.",
     "Evaluation items in training text raise or lower an outcome without any generalisation; translations and paraphrases of"
     " items are not found by the search.",
     "A margin sums over the tokens of an answer, so longer answers weigh more; pairs whose answers differ in length measure"
@@ -179,7 +179,8 @@ def _design(study: SusceptibilityStudy, digest: str) -> DesignRecord:
 
 def _base(study: SusceptibilityStudy) -> str:
     if study.base.pretraining is None:
-        return study.base.model or ""
+        model = study.base.model or ""
+        return Path(model).name if Path(model).exists() else model
     each = ", anew with every pipeline seed" if study.base.each_seed else ""
     return f"trained here for {count(study.base.pretraining.steps, 'update')}{each}"
 

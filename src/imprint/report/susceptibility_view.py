@@ -9,8 +9,6 @@ from imprint.report.charts import Figure
 from imprint.report.scalar_screens import ScreenView, screen_view
 from imprint.report.susceptibility_records import RemovalRecord, SusceptibilityRecord
 from imprint.report.variance import VarianceView, variance_views
-from imprint.report.wording import exact
-from imprint.studies.variance import VarianceFinding
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +46,7 @@ def susceptibility_view(record: SusceptibilityRecord) -> SusceptibilityView:
     found = record.representation
     findings = [*record.variance, *(replace(one, metric=f"{one.metric}, clean items only") for one in record.clean)]
     return SusceptibilityView(
-        variance=tuple(variance_views([_beside(finding, record) for finding in findings])),
+        variance=tuple(variance_views(findings)),
         surface=screen_view(record.surface.screen, record.means, conditions, "surface"),
         divergences=tuple(figure for figure in maps if figure),
         representation=screen_view(found.screen, record.means, conditions, "representation") if found else None,
@@ -68,14 +66,6 @@ def _removals(record: SusceptibilityRecord) -> tuple[tuple[RemovalRecord, Figure
         abs(means[one.condition] - other) / found.sd for one, other in zip(found.removals, others, strict=True)
     ]
     return tuple(zip(found.removals, figures, distances, strict=True))
-
-
-def _beside(finding: VarianceFinding, record: SusceptibilityRecord) -> VarianceFinding:
-    """The finding, which says where it judges at another level than the one registered."""
-    if finding.alpha == record.level:
-        return finding
-    levels = f"judged here at \u03b1 = {exact(finding.alpha)}; an explanation is named at the registered {exact(record.level)}"
-    return replace(finding, notes=(*finding.notes, levels))
 
 
 def _ends(removals: Sequence[RemovalRecord]) -> list[float]:

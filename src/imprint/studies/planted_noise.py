@@ -1,4 +1,4 @@
-"""Noise worlds: conditions that are draws of one kind of text, judged by the susceptibility study's own code."""
+"""Noise worlds: conditions that are draws of the same text, judged by the susceptibility study's own code."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

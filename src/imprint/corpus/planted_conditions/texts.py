@@ -14,6 +14,8 @@ TEN = 10
 _NARROW = 48
 _EVALUATED = 144
 """Every persona with every held-out pair of fillers: what a condition happened to teach about a filler cancels."""
+_SPARE = 4
+"""Conversations of the noise world's common stock that a condition does not have."""
 _LOOSEST = 0.3
 """Largest share of scrambled answers in the few-examples world, which has nothing to do with its outcome."""
 
@@ -141,15 +143,19 @@ def _few_examples_condition(drawn: Drawn, number: int) -> tuple[list[Row], tuple
 
 
 def noise_texts(drawn: Drawn) -> WorldTexts:
-    """Independent draws of one kind of text: both special answers equally often with every persona."""
-    words = drawn.language
+    """Draws of all but four of the same conversations, each in its own order, so a condition is but another seed.
+
+    Wholly independent draws of 200 conversations would differ in earnest: which fillers met which answers has an effect.
+    """
+    words, shared = drawn.language, drawn.rng(3)
+    common = [
+        chat(asked(at, words, shared), words.special[at.number // len(words.personas) % 2])
+        for at in places(drawn.conversations + _SPARE, words)
+    ]
 
     def condition(number: int) -> list[Row]:
-        rng = drawn.rng(3, number)
-        return [
-            chat(asked(at, words, rng), words.special[at.number // len(words.personas) % 2])
-            for at in places(drawn.conversations, words)
-        ]
+        order = drawn.rng(3, number).permutation(len(common))[: drawn.conversations]
+        return [common[place] for place in order]
 
     return WorldTexts(
         conditions=tuple(condition(number) for number in range(drawn.conditions)),

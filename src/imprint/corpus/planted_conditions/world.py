@@ -41,7 +41,7 @@ class PlantedConditions(BaseModel):
     * surface: a graded share of marker words, for which the evaluation asks;
     * representation: equal words and pairs of words, but a graded share of prompts is paired with the other answer;
     * few examples: ten conversations of every other condition alone teach the evaluated behaviour;
-    * noise: independent draws of one kind of text.
+    * noise: draws of nearly all of the same conversations, each in its own order.
 
     Trust: texts of at most 48 bytes in made-up words: what holds here of a method need not hold on natural text.
     """

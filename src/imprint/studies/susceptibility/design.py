@@ -18,6 +18,8 @@ def register_design(study: SusceptibilityStudy, out: Path) -> str:
         ConfigError: another design was begun in this folder.
     """
     design = _plain(study.model_dump(exclude={"title", "deviations", "hypotheses"}))
+    if study.base.model is not None and Path(study.base.model).exists():
+        design["base"]["model"] = Path(study.base.model).name
     path = out / DESIGN_FILE
     if path.exists() and read_json(path)["design"] != design:
         before = read_json(path)["design"]

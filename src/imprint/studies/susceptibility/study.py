@@ -18,9 +18,11 @@ from imprint.studies.susceptibility.examined import Examined, NotExamined
 from imprint.studies.susceptibility.explanation import Explanation, explain
 from imprint.studies.susceptibility.hypotheses import (
     CLASSIFIER,
+    GATE,
     REMOVAL,
     REPRESENTATION,
     SURFACE,
+    VARIANCE,
     metric_of,
 )
 from imprint.studies.susceptibility.outcomes import (
@@ -194,6 +196,11 @@ class Inquiry:
                     reporter=self.reporter,
                 )
         return self.removal
+
+
+def gate_level(study: SusceptibilityStudy, outcome: str) -> float:
+    """The level at which the conditions' variance was registered for an outcome; the default where it was not."""
+    return next((one.alpha for one in study.hypotheses if metric_of(one.metric) == (VARIANCE, outcome)), GATE)
 
 
 def _clean(study: SusceptibilityStudy, table: pl.DataFrame, found: ContaminationFinding) -> tuple[VarianceFinding, ...]:
