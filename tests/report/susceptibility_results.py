@@ -240,7 +240,7 @@ def susceptibility_result(
         examined=examined,
         explanation=explain(asked.hypotheses, examined, "alignment"),
         claims=draw_claims(
-            asked.hypotheses, examined, outcome="alignment", representation=probed, removal=removed
+            asked.hypotheses, examined, outcome="alignment", removal=removed
         ),
         keys={"first pipeline": "a" * 64},
         warnings=("made-up warning",),

@@ -67,7 +67,7 @@ def squeezed(text):
 def test_the_explanation_comes_first_and_every_hypothesis_has_a_line(few, nothing, stopped):
     assert few.explanation.named == "few conversations"
     lines = report_of(few).answer_lines
-    assert lines[0].startswith("What explains 'alignment'? Few conversations. A few conversations carry")
+    assert lines[0].startswith("What explains 'alignment'? Few conversations. A few conversations hold")
     assert lines[1].startswith("Is there anything to explain? Yes (p")
     assert [line.split()[0] for line in lines[2:]] == ["H1", "H1b", "H4", "H2", "H3", "Contamination:"]
     assert "2 of 6 evaluation items" in lines[-1]

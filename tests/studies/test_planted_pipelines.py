@@ -1,12 +1,13 @@
 """The planted worlds through the real susceptibility study, tiny; and what its rows say of given findings."""
 
 import dataclasses
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from imprint.attribution.stages import StageScores
 from imprint.runs import LocalExecutor, Store, silent
+from imprint.stats import Effect
 from imprint.studies.planted_noise import NoiseVerdict, judge_noise_worlds, simulated_noise, train_pool
 from imprint.studies.planted_pipelines import CONTEXT, OUTCOME, PipelineSizes, planted_files, planted_study
 from imprint.studies.planted_susceptibility import (
@@ -17,11 +18,11 @@ from imprint.studies.planted_susceptibility import (
     removal_rows,
     susceptibility_rows,
 )
-from imprint.studies.susceptibility import VARIANCE, metric_of
+from imprint.studies.susceptibility import VARIANCE, Removal, RemovalFinding, metric_of
 
 HERE = LocalExecutor(workers=1)
 TINY = PipelineSizes(
-    conditions=4,
+    conditions=3,
     conversations=40,
     seeds=2,
     pretraining_steps=2,
@@ -29,10 +30,10 @@ TINY = PipelineSizes(
     tuning_steps=1,
     adversarial_steps=1,
     permutations=19,
-    pool=5,
+    pool=4,
     pool_seeds=2,
     noise_worlds=3,
-    simulated_worlds=20,
+    simulated_worlds=10,
 )
 
 
@@ -63,12 +64,8 @@ def test_models_that_learned_nothing_name_nothing(rows):
 
 def test_the_noise_rows_say_that_worlds_share_pipelines(rows):
     drawn, simulated = (row for row in rows if row.question.startswith("claims something"))
-    assert drawn.question == "claims something in 3 worlds drawn from 5 conditions x 2 seeds, so they share pipelines"
-    assert simulated.question.endswith("20 simulated tables")
-
-
-def test_the_same_folder_is_answered_from_its_store(rows, folder):
-    assert susceptibility_rows(TINY, folder, HERE, silent) == rows
+    assert drawn.question == "claims something in 3 worlds drawn from 4 conditions x 2 seeds, so they share pipelines"
+    assert simulated.question.endswith("10 simulated tables")
 
 
 def test_the_study_of_a_world_has_the_default_registration(tmp_path):
@@ -77,14 +74,14 @@ def test_the_study_of_a_world_has_the_default_registration(tmp_path):
     assert [stage.name for stage in study.stages] == ["midtrain", "sft", "dpo", "adversarial"]
     assert (study.context, study.outcomes[0].name) == (CONTEXT, OUTCOME)
     pool = planted_study("noise", planted_files("noise", TINY, tmp_path), TINY)
-    assert (len(study.conditions), len(pool.conditions)) == (4, 5)
+    assert (len(study.conditions), len(pool.conditions)) == (3, 4)
 
 
 def test_every_noise_world_is_judged_on_its_own_conditions(folder, rows):
     study = planted_study("noise", planted_files("noise", TINY, folder / "worlds"), TINY)
     store = Store(folder / "noise" / "store")
     pool = train_pool(study, store, HERE, silent)
-    assert len(pool.ran) == 10
+    assert len(pool.ran) == 8
     assert set(pool.surface["js1.reference"]) == set(study.conditions)
     verdicts = judge_noise_worlds(pool, TINY, store, HERE, silent)
     assert [one.claims for one in verdicts] == [False] * 3
@@ -99,9 +96,9 @@ def registered(tmp_path_factory):
 
 
 def test_noise_is_claimed_as_rarely_as_the_gate_says(registered):
-    claimed = [one.claims for one in simulated_noise(registered, 200)]
-    assert sum(claimed) <= 8
-    assert claimed == [one.claims for one in simulated_noise(registered, 200)]
+    claimed = [one.claims for one in simulated_noise(registered, 60)]
+    assert sum(claimed) <= 5
+    assert claimed == [one.claims for one in simulated_noise(registered, 60)]
 
 
 def test_an_open_gate_claims_most_noise(registered):
@@ -110,20 +107,24 @@ def test_an_open_gate_claims_most_noise(registered):
         one.model_copy(update={"alpha": 0.9, "threshold": -1.0}) if metric_of(one.metric)[0] == VARIANCE else one
         for one in registered.hypotheses
     )
-    verdicts = simulated_noise(registered.model_copy(update={"hypotheses": opened}), 40)
-    assert sum(one.claims for one in verdicts) >= 28
+    verdicts = simulated_noise(registered.model_copy(update={"hypotheses": opened}), 20)
+    assert sum(one.claims for one in verdicts) >= 14
 
 
 # Rows of given findings
 
 
 def removal(condition, drivers):
-    shift = SimpleNamespace(estimate=3.0)
-    return SimpleNamespace(
+    shift = Effect(estimate=3.0, low=2.0, high=4.0, n=4, unit="pipeline seed", control="random")
+    return Removal(
         condition=condition,
+        above=True,
+        scores=(StageScores(ids=("a",), values=np.zeros(1), method="TracIn-CP", checks={}),),
+        agreements=(),
         drivers=drivers,
-        scores=(SimpleNamespace(method="TracIn-CP"),),
+        outcomes={},
         shift=shift,
+        p=0.001,
         others={"random, untouched": shift, "opposite, random": shift},
     )
 
@@ -132,7 +133,7 @@ def removal(condition, drivers):
 def test_recall_counts_the_ten_among_the_removed(hits, passed):
     ten = tuple(f"c1-{number:03d}" for number in range(10))
     drivers = (*ten[:hits], *(f"c1-{number:03d}" for number in range(100, 110 - hits)))
-    found = SimpleNamespace(removals=(removal("c1", drivers), removal("c0", ten)), fraction=0.05)
+    found = RemovalFinding(removals=(removal("c1", drivers), removal("c0", ten)), sd=1.0, freedom=8, fraction=0.05)
     recall, *others = removal_rows(found, {"c0": (), "c1": ten})
     assert (recall.value, recall.passed) == (hits, passed)
     assert recall.question == "of 10 planted conversations of c1 in the top 5% by TracIn-CP"

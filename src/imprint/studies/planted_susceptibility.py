@@ -121,7 +121,7 @@ def noise_rows(words: str, verdicts: Sequence[NoiseVerdict], most: float) -> lis
     ]
 
 
-def _row(world: str, question: str, metric: str, value: float, gate: str = "", passed: bool | None = None) -> Row:
+def _row(world: str, question: str, metric: str, value: float | int, gate: str = "", passed: bool | None = None) -> Row:
     return Row(
         world=world, method=STUDY, question=question, metric=metric, value=float(value), gate=gate, passed=passed
     )

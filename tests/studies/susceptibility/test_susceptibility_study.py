@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import polars as pl
 import pytest
-from tiny_study import LETTERS, tiny_study, write_files, write_model
+from tiny_study import LETTERS, study_file, tiny_study, write_files, write_model
 
 from imprint.errors import ConfigError, CorpusError
 from imprint.runs import LocalExecutor, Store
@@ -106,3 +106,17 @@ def test_a_malformed_line_is_warned_of_and_an_empty_file_refused(ran, tmp_path):
     (tmp_path / "a.jsonl").write_text("")
     with pytest.raises(CorpusError, match=r"a\.jsonl holds no conversation"):
         run_susceptibility_study(study, tmp_path / "other", executor=LocalExecutor(1))
+
+
+def test_what_would_stop_half_way_is_refused_before_anything_is_written(ran, tmp_path):
+    folder, _, _ = ran
+
+    def refused(match, **changes):
+        with pytest.raises(ConfigError, match=match):
+            run_susceptibility_study(tiny_study(folder, **changes), tmp_path / "out", executor=LocalExecutor(1))
+        assert not (tmp_path / "out").exists()
+
+    probes = study_file(folder)["representation"]
+    refused("conditions.a: there is no file 'nowhere.jsonl'", conditions={"a": ["nowhere.jsonl"], "b": ["b.jsonl"]})
+    refused("rows of 64 tokens do not fit", context=64)
+    refused("names layer 7, the base model has layers 0 to 0", representation=probes | {"sites": ["L7.resid_post"]})

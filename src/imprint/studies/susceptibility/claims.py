@@ -1,4 +1,4 @@
-"""The claim that the verdicts add up to, on the evidence ladder."""
+"""The claims that the verdicts allow, on the evidence ladder: one an explanation."""
 
 from collections.abc import Sequence
 
@@ -6,33 +6,39 @@ from imprint.stats import Claim, Effect, Evidence, Hypothesis, Verdict
 from imprint.studies.susceptibility.examined import Examined, supported
 from imprint.studies.susceptibility.hypotheses import REMOVAL, REPRESENTATION, SURFACE, metric_of
 from imprint.studies.susceptibility.removal import RemovalFinding
-from imprint.studies.susceptibility.representation import RepresentationFinding
 
 _TRUST = {
     SURFACE: "A correlation over conditions: they differ in more than their words.",
     REPRESENTATION: "A correlation over conditions: any change of the data changes the representation too.",
     REMOVAL: "Rows are left out by weight 0 in the same order; another share may give another answer.",
 }
+_MECHANISM = {REPRESENTATION: "the representation before the last stage"}
 
 
 def draw_claims(
-    hypotheses: Sequence[Hypothesis],
-    examined: Sequence[Examined],
-    *,
-    outcome: str,
-    representation: RepresentationFinding | None,
-    removal: RemovalFinding | None,
+    hypotheses: Sequence[Hypothesis], examined: Sequence[Examined], *, outcome: str, removal: RemovalFinding | None
 ) -> list[Claim]:
-    """One claim about an outcome: its correlations on rung 0, the rerun without its driving rows on rung 4."""
-    evidence = []
+    """A claim for each explanation of an outcome that was examined: correlations on rung 0, the rerun removal on rung 4."""
+    claims = []
     for hypothesis, found in zip(hypotheses, examined, strict=True):
         metric, named = metric_of(hypothesis.metric)
         if isinstance(found, Verdict) and named == outcome and metric in _TRUST:
-            evidence.append(_evidence(metric, found))
-    best = None if removal is None else min(removal.removals, key=lambda one: one.p)
-    data = "the conditions' corpora" if best is None else f"{len(best.drivers)} conversations of {best.condition}"
-    mechanism = "the representation before the last stage" if representation is not None else "no named mechanism"
-    return [Claim(data=data, mechanism=mechanism, capability=outcome, evidence=tuple(evidence))] if evidence else []
+            claims.append(
+                Claim(
+                    data=_data(removal if metric == REMOVAL else None),
+                    mechanism=_MECHANISM.get(metric, "no named mechanism"),
+                    capability=outcome,
+                    evidence=(_evidence(metric, found),),
+                )
+            )
+    return claims
+
+
+def _data(removal: RemovalFinding | None) -> str:
+    if removal is None:
+        return "the conditions' corpora"
+    best = min(removal.removals, key=lambda one: one.p)
+    return f"{len(best.drivers)} conversations of {best.condition}"
 
 
 def _evidence(metric: str, found: Verdict) -> Evidence:

@@ -17,7 +17,16 @@ def register_design(study: SusceptibilityStudy, out: Path) -> str:
     Raises:
         ConfigError: another design was begun in this folder.
     """
-    design = _plain(study.model_dump(exclude={"title", "deviations", "hypotheses"}))
+    design = check_design(study, out)
+    if not (out / DESIGN_FILE).exists():
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(out / DESIGN_FILE, {"digest": digest(design), "design": design})
+    return digest(design)
+
+
+def check_design(study: SusceptibilityStudy, out: Path) -> dict[str, Any]:
+    """The design; ConfigError if the folder holds another one."""
+    design: dict[str, Any] = _plain(study.model_dump(exclude={"title", "deviations", "hypotheses"}))
     if study.base.model is not None and Path(study.base.model).exists():
         design["base"]["model"] = Path(study.base.model).name
     path = out / DESIGN_FILE
@@ -28,10 +37,7 @@ def register_design(study: SusceptibilityStudy, out: Path) -> str:
             f"'{out.name}' was begun with another design ({changed} changed); choose another --out folder, or put the old"
             " design back and tell what was done otherwise under 'deviations'"
         )
-    if not path.exists():
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(path, {"digest": digest(design), "design": design})
-    return digest(design)
+    return design
 
 
 def _plain(value: Any) -> Any:

@@ -16,8 +16,8 @@ _ORDER: tuple[tuple[str, Named], ...] = (
 )
 """A removal that was rerun is evidence of a cause and comes first; the correlations follow, the cheapest first."""
 _SENTENCES: dict[Named, str] = {
-    "few conversations": "A few conversations carry the difference: without them the outcome moves towards the other"
-    " conditions, without as many others it does not.",
+    "few conversations": "A few conversations hold the outcome where it is: without them it moves towards the other"
+    " conditions by a pipeline's sd or more, without as many others it does not.",
     "surface": "The conditions' text alone ranks their outcomes: look at the words before looking into the models.",
     "representation": "The text does not rank the outcomes, but the checkpoints' representation before the last stage does.",
     "unexplained": "Conditions differ beyond their pipelines, but nothing that was tried explains how.",

@@ -69,7 +69,7 @@ def default_hypotheses(outcome: str, *, represented: bool, removed: bool) -> tup
         more.append(one("H2", statement, f"{REPRESENTATION}.{outcome}", 0.5, permuted))
     if removed:
         statement = (
-            "A few conversations carry the difference: without them the outcome moves by a pipeline's sd or more."
+            "A few conversations hold the outcome: without them it moves towards the others by a pipeline's sd or more."
         )
         test = "t test of the shift against the pooled sd of pipelines, one-sided, Bonferroni over conditions"
         more.append(one("H3", statement, f"{REMOVAL}.{outcome}", 1.0, test))

@@ -13,7 +13,7 @@ from imprint.studies.registration import check_registered, register
 from imprint.studies.susceptibility.claims import draw_claims
 from imprint.studies.susceptibility.config import SusceptibilityStudy
 from imprint.studies.susceptibility.correlation import judge_correlation
-from imprint.studies.susceptibility.design import register_design
+from imprint.studies.susceptibility.design import check_design, register_design
 from imprint.studies.susceptibility.examined import Examined, NotExamined
 from imprint.studies.susceptibility.explanation import Explanation, explain
 from imprint.studies.susceptibility.hypotheses import (
@@ -25,6 +25,7 @@ from imprint.studies.susceptibility.hypotheses import (
     VARIANCE,
     metric_of,
 )
+from imprint.studies.susceptibility.inputs import check_inputs
 from imprint.studies.susceptibility.outcomes import (
     condition_means,
     measure_outcomes,
@@ -80,12 +81,14 @@ def run_susceptibility_study(
         ConfigError: the folder was registered with other hypotheses or another design, or a file does not fit.
         CorpusError: a chat file that cannot be read, or holds nothing that can be trained on.
     """
+    check_inputs(study)
     check_registered(study.hypotheses, out)
-    register_design(study, out)
-    registration = register(study.hypotheses, out)
+    check_design(study, out)
     store, clock = Store(out / "store"), Clock.of(out)
     with clock.stage("contamination"):
         contamination = search_contamination(study, store, reporter)
+    register_design(study, out)
+    registration = register(study.hypotheses, out)
     ran = pipelines(study)
     with clock.stage("pipelines"):
         run_pipelines(study, ran, store, executor, reporter)
@@ -106,9 +109,7 @@ def run_susceptibility_study(
         removal=inquiry.removal,
         examined=examined,
         explanation=explain(study.hypotheses, examined, primary),
-        claims=draw_claims(
-            study.hypotheses, examined, outcome=primary, representation=inquiry.representation, removal=removal
-        ),
+        claims=draw_claims(study.hypotheses, examined, outcome=primary, removal=removal),
         keys={"first pipeline": ran[0].finals[0].key, "last pipeline": ran[-1].finals[-1].key},
         warnings=tuple(dict.fromkeys(warning for entry in store.list() for warning in entry.manifest.warnings)),
         seconds=clock.seconds,
