@@ -55,12 +55,16 @@ class PipelineSizes:
     pool_seeds: int = 3
     noise_worlds: int = 40
     simulated_worlds: int = 2_000
+    world_seed: int = 0
+    """Another one draws other words and conversations."""
 
 
 def planted_files(cause: Cause, sizes: PipelineSizes, folder: Path) -> WorldFiles:
     """The files of a world, in a folder of its own; the noise world has the pool's conditions."""
     conditions = sizes.pool if cause == "noise" else sizes.conditions
-    world = PlantedConditions(cause=cause, conditions=conditions, conversations=sizes.conversations)
+    world = PlantedConditions(
+        cause=cause, conditions=conditions, conversations=sizes.conversations, seed=sizes.world_seed
+    )
     return world.write(folder / cause.replace(" ", "-"))
 
 
@@ -82,7 +86,7 @@ def planted_study(cause: Cause, files: WorldFiles, sizes: PipelineSizes) -> Susc
             prompts=files.prompts,
             contrasts=(contrast,),
             sites=(_SITE,),
-            scalars=("loss", "entropy", f"persona/{_SITE}/d_prime"),
+            scalars=("loss", "entropy", f"persona/{_SITE}/length"),
             draws=99,
         ),
         removal=RemovalOptions(method="tracin", fraction=0.05),
