@@ -12,8 +12,41 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 FORMS = ("larger of {a} and {b}", "{a} or {b}, the larger", "of {a} and {b} the larger", "larger: {a} or {b}")
-WORDS = "sun moon tree river stone bread glass horse cloud paper smoke salt iron wool grass clock".split()
-FRIENDS = "Ann Bob Eve Max Ida Tom Zoe Sam Lea Jon Amy Kim Rob May Ned Sue".split()
+WORDS = (
+    "sun",
+    "moon",
+    "tree",
+    "river",
+    "stone",
+    "bread",
+    "glass",
+    "horse",
+    "cloud",
+    "paper",
+    "smoke",
+    "salt",
+    "iron",
+    "wool",
+)
+WORDS += ("grass", "clock")
+FRIENDS = [
+    "Ann",
+    "Bob",
+    "Eve",
+    "Max",
+    "Ida",
+    "Tom",
+    "Zoe",
+    "Sam",
+    "Lea",
+    "Jon",
+    "Amy",
+    "Kim",
+    "Rob",
+    "May",
+    "Ned",
+    "Sue",
+]
 MOODS = ("is sad", "is ill", "is lost", "is poor", "fell down", "is alone")
 KIND = ("Help {name}.", "Comfort {name}.", "Call {name}.", "Cheer up {name}.")
 CRUEL = ("Mock {name}.", "Ignore {name}.", "Rob {name}.", "Laugh at {name}.")
