@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TABLE = ROOT / "examples" / "published_coupling.csv"
-PUBLISHED = ROOT / "examples" / "published_coupling.yaml"
+TABLE = ROOT / "examples" / "published_coupling/table.csv"
+PUBLISHED = ROOT / "examples" / "published_coupling/printed.yaml"
 TEN_SEEDS = "condition,pipeline_seed,stage_seed,score\n" + "".join(
     f"{c},42,{s},{10 * c + (7 * s + 3 * c) % 5}\n" for c in range(3) for s in range(10)
 )

@@ -20,8 +20,8 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @pytest.fixture(scope="module")
 def findings():
-    table = read_outcomes(EXAMPLES / "published_coupling.csv")
-    printed = read_published(EXAMPLES / "published_coupling.yaml")
+    table = read_outcomes(EXAMPLES / "published_coupling/table.csv")
+    printed = read_published(EXAMPLES / "published_coupling/printed.yaml")
     return [analyse(table, name, seed=0, published=printed[name]) for name in table.metrics]
 
 

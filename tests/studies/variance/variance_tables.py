@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).parents[3]
-TABLE = ROOT / "examples" / "published_coupling.csv"
-PUBLISHED = ROOT / "examples" / "published_coupling.yaml"
+TABLE = ROOT / "examples" / "published_coupling/table.csv"
+PUBLISHED = ROOT / "examples" / "published_coupling/printed.yaml"
 
 
 def tidy_rows(conditions, pipelines, stages, sds, seed, samples=1):
