@@ -56,7 +56,7 @@ def test_a_study_runs_from_its_file_to_a_report(imprint, study, tmp_path):
     answer = imprint("run", study, "--out", out, "--processes", 1)
     assert answer.code == 0, answer.err
     lines = answer.out.splitlines()
-    assert lines[0].startswith("What explains 'agreeing'? Nothing to explain.")
+    assert lines[0].startswith("What explains 'agreeing'? Unknown.")
     assert [line.split()[0] for line in lines[2:5]] == ["H1", "H1b", "H4"]
     assert lines[2].startswith("H1 not examined.")
     assert lines[-2].startswith("Contamination: ")
@@ -76,4 +76,4 @@ def test_a_study_runs_from_its_file_to_a_report(imprint, study, tmp_path):
     again = imprint("run", study, "--out", out, "--processes", 1, "--json")
     evidence = json.loads((out / "evidence.json").read_text(encoding="utf-8"))
     assert again.json == evidence
-    assert evidence["explanation"]["named"] == "nothing to explain"
+    assert evidence["explanation"]["named"] == "unknown"

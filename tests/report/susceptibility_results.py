@@ -238,10 +238,8 @@ def susceptibility_result(
         representation=probed,
         removal=removed,
         examined=examined,
-        explanation=explain(asked.hypotheses, examined, "alignment"),
-        claims=draw_claims(
-            asked.hypotheses, examined, outcome="alignment", removal=removed
-        ),
+        explanation=(named := explain(asked.hypotheses, examined, "alignment")),
+        claims=draw_claims(asked.hypotheses, examined, named, removed),
         keys={"first pipeline": "a" * 64},
         warnings=("made-up warning",),
         seconds={"pipelines": 60.0, "variance": 1.5},

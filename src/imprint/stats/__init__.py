@@ -27,6 +27,7 @@ mean_squares  intervals of mean squares and of their differences
 reml          restricted maximum likelihood for a nest
 two_way       conditions crossed with shared seeds, ICC(2,1) and ICC(3,1)
 condition_permutation  pipelines shuffled whole over conditions
+blocked_permutation  the same within seeds that conditions share
 range_ratio   range over spread, only with its null
 gates         how often a registered threshold is passed by chance
 correlation_gates  the same for correlations over few points, with power
@@ -38,6 +39,7 @@ published     published medians, ranges and ratios against their cells
 undefined     Undefined, what stands where a number cannot
 """
 
+from imprint.stats.blocked_permutation import blocked_permutation
 from imprint.stats.category_enrichment import CategoryEnrichment, category_enrichment, mass_enrichment
 from imprint.stats.claims import RUNG_MEANING, RUNGS, Claim, Evidence
 from imprint.stats.condition_permutation import ConditionPermutation, condition_permutation
@@ -136,6 +138,7 @@ __all__ = [
     "auc",
     "auc_effect",
     "benjamini_hochberg",
+    "blocked_permutation",
     "bootstrap_mean",
     "category_enrichment",
     "check_median",

@@ -56,11 +56,42 @@ def test_what_cannot_be_judged_is_refused(tmp_path):
         "a stopping rule speaks of 'H9'",
         stopping=[{"after": "H9", "when": "supported", "skip": ["H2"], "because": "b"}],
     )
+    late = [{"after": "H4", "when": "supported", "skip": ["H1"], "because": "b"}]
+    refused("H1 is examined before it", stopping=late)
+    one = hypothesis | {"metric": "variance.icc.x"}
+    refused("same metric and outcome", hypotheses=[one, one | {"id": "Y", "alpha": 0.9}])
+    refused("exceeds the 2 pipeline seeds", removal={"attribution_seeds": 3})
+    refused("greater than or equal to 8", removal={"subsets": 5})
+    replayed = [stages[0] | {"tuning": stages[0]["tuning"] | {"dropout": True}}, *stages[1:]]
+    refused("which dropout forbids", stages=replayed, removal={"method": "metagradient"})
+    refused("'sft' has no data", stages=[stages[0], stages[1] | {"data": []}, *stages[2:]])
     refused("there is no condition 'z'", removal={"conditions": ["z"]})
     refused("choose from js1.reference", surface={"scalars": ["js9"]})
     refused("'los' is not measured", representation=study_file(tmp_path)["representation"] | {"scalars": ["los"]})
     refused("either model or pretraining", base={})
     refused("the same for every seed", base={"model": str(tmp_path), "each_seed": True})
+
+
+@pytest.mark.parametrize(
+    ("section", "change"),
+    [
+        ("removal", {"fractoin": 0.1}),
+        ("representation", {"promts": []}),
+        ("base", {"modell": "x"}),
+        ("pipelines", {"seed": 3}),
+    ],
+)
+def test_a_misspelt_key_of_any_section_has_a_suggestion(tmp_path, section, change):
+    content = study_file(tmp_path)
+    with pytest.raises(ConfigError, match=r"unknown key .*did you mean"):
+        tiny_study(tmp_path, **{section: content[section] | change})
+
+
+def test_a_misspelt_key_within_a_stage_has_a_suggestion(tmp_path):
+    stages = study_file(tmp_path)["stages"]
+    for change in ({"tunning": {}}, {"tuning": {"learning_rat": 1.0}}, {"lora": {"rnk": 2}}):
+        with pytest.raises(ConfigError, match=r"unknown key .*did you mean"):
+            tiny_study(tmp_path, stages=[stages[0] | change, *stages[1:]])
 
 
 def test_a_design_is_registered_once_wherever_its_files_lie(tmp_path):

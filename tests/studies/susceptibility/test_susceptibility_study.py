@@ -58,8 +58,8 @@ def test_the_removal_pulls_the_outcome_towards_the_others(ran):
     highest, lowest = found.removal.removals
     assert (highest.condition, highest.above, lowest.condition, lowest.above) == ("d", True, "a", False)
     assert len(highest.drivers) == 4
-    shift = highest.outcomes["random"] - highest.outcomes["drivers"]
-    assert highest.shift.estimate == pytest.approx(shift.mean() / found.removal.sd)
+    shifts = [(highest.outcomes[one] - highest.outcomes["drivers"]).mean() for one in ("random", "untouched")]
+    assert highest.shift.estimate == pytest.approx(min(shifts) / found.removal.sd), "the smaller one counts"
 
 
 def test_pipelines_share_what_comes_before_the_conditions(ran):
@@ -82,6 +82,15 @@ def test_the_same_command_resumes_to_the_same_result(ran):
     assert again.examined == found.examined
     with pytest.raises(ConfigError, match="begun with another design"):
         run_susceptibility_study(tiny_study(folder, context=44), folder / "out", executor=LocalExecutor(1))
+
+
+def test_other_content_under_the_same_name_is_another_design(ran, tmp_path):
+    folder, _, _ = ran
+    shutil.copytree(folder, tmp_path / "there")
+    with (tmp_path / "there" / "items.jsonl").open("a") as stream:
+        stream.write('{"prompt": "say 9", "chosen": "xx", "rejected": "yy"}\n')
+    with pytest.raises(ConfigError, match="outcomes changed"):
+        run_susceptibility_study(tiny_study(tmp_path / "there"), folder / "out", executor=LocalExecutor(1))
 
 
 def test_stage_seeds_are_no_pipelines(ran, tmp_path):

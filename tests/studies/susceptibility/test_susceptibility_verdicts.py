@@ -8,6 +8,7 @@ import pytest
 from imprint.errors import InputError
 from imprint.stats import Effect, Nest, Verdict, judge_gate
 from imprint.studies.susceptibility import NotExamined, default_hypotheses, examine, explain, judge_variance, supported
+from imprint.studies.susceptibility.claims import draw_claims
 from imprint.studies.susceptibility.correlation import judge_correlation, screened
 from imprint.studies.susceptibility.options import DEFAULT_RULES
 
@@ -16,7 +17,7 @@ BY_ID = {one.id: one for one in HYPOTHESES}
 
 
 def verdict(hypothesis, word):
-    fields = {"statistic": 1.0, "p": 0.01, "low": 0.9, "high": 1.0, "n": 5, "unit": "condition", "power": None}
+    fields = {"statistic": 1.0, "p": 0.01, "low": 0.9, "high": 1.0, "n": 5, "unit": "pipeline seed", "power": None}
     return Verdict(**hypothesis.model_dump(), **fields, verdict=word, reason="")
 
 
@@ -77,9 +78,38 @@ def test_variance_is_judged_by_whole_pipelines():
     assert judge_variance(BY_ID["H4"], nest(0.0), seed=0).verdict != "supported"
     saturated = judge_variance(BY_ID["H4"], nest(1.0, noise=0.0), seed=0)
     assert isinstance(saturated, NotExamined)
-    assert "do not vary" in saturated.reason
+    assert "nothing varies" in saturated.reason
     with pytest.raises(InputError, match="one pipeline seed in each"):
         judge_variance(BY_ID["H4"], nest(3.0, seeds=1), seed=0)
+
+
+def test_a_design_that_cannot_answer_is_not_taken_for_no_difference():
+    values = np.array([0.0, 0.1, 0.2, 100.0, 100.1, 100.2])
+    small = Nest(values=values, conditions=np.repeat(["a", "b"], 3), pipelines=np.tile(np.arange(3), 2))
+    found = judge_variance(BY_ID["H4"], small, seed=0)
+    assert isinstance(found, NotExamined)
+    assert "this design cannot tell" in found.reason
+    examined = examine(HYPOTHESES, DEFAULT_RULES, lambda one: found if one.id == "H4" else verdict(one, "refuted"))
+    assert explain(HYPOTHESES, examined, "x").named == "unknown"
+    assert {one.reason for one in examined[3:]} == {"H4 was not examined"}
+
+
+def test_the_seed_is_a_block_where_conditions_share_it():
+    rng = np.random.default_rng(1)
+    effects, blocks = 1.2 * np.repeat(np.arange(5), 4), 8 * np.tile(rng.standard_normal(4), 5)
+    values = effects + blocks + rng.standard_normal(20)
+    shared = Nest(values=values, conditions=np.repeat(list("abcde"), 4), pipelines=np.tile(np.arange(4), 5))
+    assert judge_variance(BY_ID["H4"], shared, seed=0).verdict == "supported"
+    apart = Nest(values=values, conditions=shared.conditions, pipelines=np.arange(20))
+    assert judge_variance(BY_ID["H4"], apart, seed=0).verdict != "supported"
+
+
+def test_claims_stand_on_nothing_without_the_gate():
+    words = {"H1": "supported", "H1b": "refuted", "H2": "refuted", "H3": "refuted"}
+    for gate, rung in (("supported", 0), ("inconclusive", None)):
+        found, _ = answered(words | {"H4": gate}, rules=())
+        first = draw_claims(HYPOTHESES, found, explain(HYPOTHESES, found, "x"), None)[0]
+        assert first.rung == rung
 
 
 def test_few_false_alarms_of_the_gate():
@@ -104,6 +134,13 @@ def test_too_few_conditions_leave_a_correlation_unexamined():
     found = judge_correlation(BY_ID["H1"], screened({"js": values}, {"x": values}, seed=0))
     assert isinstance(found, NotExamined)
     assert not found.by_rule
+
+
+def test_a_perfect_order_of_few_conditions_is_no_certainty():
+    outcome = {"x": dict(zip("abcde", [1.0, 2.0, 3.0, 4.0, 5.0], strict=True))}
+    found = judge_correlation(BY_ID["H1"], screened({"js": outcome["x"]}, outcome, seed=0))
+    assert found.statistic == 1
+    assert 0 <= found.low < 0.5
 
 
 def test_a_gate_needs_both_the_threshold_and_a_small_p():

@@ -1,6 +1,6 @@
 """One score a row of a stage, by the row's name, and the rows at both ends."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,11 +54,11 @@ class StageScores:
         """The rows with the lowest scores, lowest first; rows of equal score in the order of their names."""
         return self._first(self.values, fraction)
 
-    def random(self, fraction: float, seed: int) -> tuple[str, ...]:
-        """As many rows drawn at random, whatever their scores and their order in the corpus."""
-        count = top_count(len(self.ids), fraction)
-        draws = np.random.default_rng(derive(seed, "random rows")).permutation(len(self.ids))[:count]
-        names = sorted(self.ids)
+    def random(self, fraction: float, seed: int, *, without: Collection[str] = ()) -> tuple[str, ...]:
+        """As many rows drawn at random from all others than `without`, whatever their scores and order in the corpus."""
+        names = sorted({*self.ids} - {*without})
+        count = min(top_count(len(self.ids), fraction), len(names))
+        draws = np.random.default_rng(derive(seed, "random rows")).permutation(len(names))[:count]
         return tuple(names[place] for place in sorted(draws))
 
     def _first(self, keys: Float64[np.ndarray, "row"], fraction: float) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from imprint.stats import Claim, Effect, Evidence, Hypothesis, Verdict
 from imprint.studies.susceptibility.examined import Examined, supported
+from imprint.studies.susceptibility.explanation import Explanation
 from imprint.studies.susceptibility.hypotheses import REMOVAL, REPRESENTATION, SURFACE, metric_of
 from imprint.studies.susceptibility.removal import RemovalFinding
 
@@ -16,10 +17,17 @@ _MECHANISM = {REPRESENTATION: "the representation before the last stage"}
 
 
 def draw_claims(
-    hypotheses: Sequence[Hypothesis], examined: Sequence[Examined], *, outcome: str, removal: RemovalFinding | None
+    hypotheses: Sequence[Hypothesis],
+    examined: Sequence[Examined],
+    explanation: Explanation,
+    removal: RemovalFinding | None,
 ) -> list[Claim]:
-    """A claim for each explanation of an outcome that was examined: correlations on rung 0, the rerun removal on rung 4."""
-    claims = []
+    """A claim for each explanation of an outcome that was examined: correlations on rung 0, the rerun removal on rung 4.
+
+    Where conditions were not shown to differ, what was found is told beside the rung and holds nothing.
+    """
+    claims, outcome = [], explanation.outcome
+    gated = explanation.named in ("nothing to explain", "unknown")
     for hypothesis, found in zip(hypotheses, examined, strict=True):
         metric, named = metric_of(hypothesis.metric)
         if isinstance(found, Verdict) and named == outcome and metric in _TRUST:
@@ -28,7 +36,7 @@ def draw_claims(
                     data=_data(removal if metric == REMOVAL else None),
                     mechanism=_MECHANISM.get(metric, "no named mechanism"),
                     capability=outcome,
-                    evidence=(_evidence(metric, found),),
+                    evidence=(_evidence(metric, found, gated),),
                 )
             )
     return claims
@@ -41,7 +49,7 @@ def _data(removal: RemovalFinding | None) -> str:
     return f"{len(best.drivers)} conversations of {best.condition}"
 
 
-def _evidence(metric: str, found: Verdict) -> Evidence:
+def _evidence(metric: str, found: Verdict, gated: bool) -> Evidence:
     return Evidence(
         rung=4 if metric == REMOVAL else 0,
         name=found.statement,
@@ -54,7 +62,7 @@ def _evidence(metric: str, found: Verdict) -> Evidence:
             control="as many random rows left out" if metric == REMOVAL else "conditions shuffled over outcomes",
             metric=found.metric,
         ),
-        passed=supported(found),
+        passed=None if gated else supported(found),
         note=found.reason,
         null=found.test,
         trust=_TRUST[metric],

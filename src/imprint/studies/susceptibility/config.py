@@ -93,9 +93,28 @@ class SusceptibilityStudy(BaseModel):
             raise ValueError(
                 f"stages: '{own[0]}' takes the conditions' corpora and is the last; a shared stage must follow"
             )
+        empty = [stage.name for stage in self.stages if not stage.data]
+        if empty:
+            raise ValueError(f"stages: '{empty[0]}' has no data; name at least one file")
+        contrasts = [] if self.representation is None else [one.name for one in self.representation.contrasts]
+        if len(set(contrasts)) < len(contrasts):
+            raise ValueError("representation.contrasts: two have the same name; name them apart")
         if len({outcome.name for outcome in self.outcomes}) < len(self.outcomes):
             raise ValueError("outcomes: two have the same name; name them apart")
         return self
+
+    def _check_removal(self) -> None:
+        if self.removal is None:
+            return
+        if self.removal.attribution_seeds > self.pipelines.seeds:
+            raise ValueError(
+                f"removal.attribution_seeds {self.removal.attribution_seeds} exceeds the {self.pipelines.seeds} pipeline seeds"
+            )
+        exact = "metagradient" in (self.removal.method, *self.removal.also)
+        if exact and any(stage.tuning.dropout for stage in self.stages):
+            raise ValueError(
+                "removal: metagradients replay the stages, which dropout forbids; set tuning.dropout to false"
+            )
 
     @model_validator(mode="after")
     def _can_be_judged(self) -> "SusceptibilityStudy":
@@ -106,6 +125,7 @@ class SusceptibilityStudy(BaseModel):
             represented=self.representation is not None,
             removed=self.removal is not None,
         )
+        self._check_removal()
         unknown = [] if self.removal is None else [one for one in self.removal.conditions if one not in self.conditions]
         if unknown:
             raise ValueError(f"removal.conditions: there is no condition '{unknown[0]}'")

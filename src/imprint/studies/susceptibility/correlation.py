@@ -57,10 +57,13 @@ def judge_correlation(hypothesis: Hypothesis, screen: ScalarScreen | Undefined) 
 
 
 def _interval(size: float, n: int) -> tuple[float, float]:
-    """By Fisher's z with Bonett and Wright's (2000) error for ranks; wide, as it should be for few conditions."""
-    clipped = min(size, 1 - 1e-9)
+    """By Fisher's z with Bonett and Wright's (2000) error for ranks, not below 0; wide, as it should be for few conditions.
+
+    A perfect order is taken for the next to perfect one, 1 - 12 / (n (n^2 - 1)): its own interval would have no width.
+    """
+    clipped = min(size, 1 - 12 / (n * (n**2 - 1)))
     reach = float(stats.norm.ppf(0.975)) * math.sqrt((1 + clipped**2 / 2) / max(n - 3, 1))
-    return min(size, math.tanh(math.atanh(clipped) - reach)), max(size, math.tanh(math.atanh(clipped) + reach))
+    return max(0.0, math.tanh(math.atanh(clipped) - reach)), max(size, math.tanh(math.atanh(clipped) + reach))
 
 
 def _note(threshold: float, screen: ScalarScreen, scalar: str, flagged: Sequence[int]) -> str:

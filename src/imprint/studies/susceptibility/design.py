@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from imprint.errors import ConfigError
-from imprint.runs import digest, read_json, write_json
+from imprint.runs import digest, file_digest, read_json, write_json
 from imprint.studies.susceptibility.config import SusceptibilityStudy
 
 DESIGN_FILE = "design.json"
@@ -41,9 +41,11 @@ def check_design(study: SusceptibilityStudy, out: Path) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Ready for JSON; a file counts by its name, since where it lies is no part of the design."""
+    """Ready for JSON; a file counts by its name and content, since where it lies is no part of the design."""
     if isinstance(value, Mapping):
         return {str(name): _plain(one) for name, one in value.items()}
     if isinstance(value, tuple | list):
         return [_plain(one) for one in value]
-    return value.name if isinstance(value, Path) else value
+    if not isinstance(value, Path):
+        return value
+    return f"{value.name} {file_digest(value)}" if value.is_file() else value.name

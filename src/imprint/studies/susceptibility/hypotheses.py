@@ -13,7 +13,7 @@ REMOVAL = "removal.shift"
 METRICS = {
     SURFACE: "largest rank correlation, in size, of a registered surface scalar with the condition means of the outcome",
     CLASSIFIER: "balanced held-out accuracy of a bag of tokens that names a document's condition",
-    VARIANCE: "share of the pipelines' variance that lies between conditions, ICC(1)",
+    VARIANCE: "share of the variance of pipelines that lies between conditions, seeds as blocks where they are shared: ICC(3,1)",
     REPRESENTATION: "largest rank correlation, in size, of a registered representation scalar with the condition means",
     REMOVAL: "shift towards the other conditions by removing the driving rows rather than random ones, in sd of a pipeline",
 }
@@ -59,7 +59,7 @@ def default_hypotheses(outcome: str, *, represented: bool, removed: bool) -> tup
             "Conditions differ by more than their pipelines do.",
             f"{VARIANCE}.{outcome}",
             0.0,
-            "permutation of whole pipelines over conditions",
+            "permutation of whole pipelines over conditions, within each seed",
             GATE,
         ),
     )
@@ -113,10 +113,20 @@ def check_registration(
             raise ConfigError(f"hypothesis {hypothesis.id} cannot be judged: {metric} needs the section '{room}'")
         if hypothesis.direction != "greater":
             raise ConfigError(f"hypothesis {hypothesis.id}: {metric} is judged as 'greater' than its threshold only")
+    asked = [metric_of(hypothesis.metric) for hypothesis in hypotheses]
+    if len(set(asked)) < len(asked):
+        raise ConfigError(
+            "two hypotheses are about the same metric and outcome; register one, with one threshold and level"
+        )
     ids = [hypothesis.id for hypothesis in hypotheses]
     for rule in rules:
         unknown = [name for name in (rule.after, *rule.skip) if name not in ids]
         if unknown:
             raise ConfigError(
                 f"a stopping rule speaks of '{unknown[0]}'; the registered hypotheses are {', '.join(ids)}"
+            )
+        late = [name for name in rule.skip if ids.index(name) < ids.index(rule.after)]
+        if late:
+            raise ConfigError(
+                f"a stopping rule skips {late[0]} after {rule.after}, but {late[0]} is examined before it; put {rule.after} first"
             )

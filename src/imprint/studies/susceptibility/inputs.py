@@ -66,5 +66,10 @@ def _config(study: SusceptibilityStudy) -> PreTrainedConfig | None:
     folder = Path(str(study.base.model))
     if not (folder / "config.json").is_file():
         return None
-    config: PreTrainedConfig = AutoConfig.from_pretrained(folder)
+    try:
+        config: PreTrainedConfig = AutoConfig.from_pretrained(folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise ConfigError(
+            f"base.model: '{folder}' holds no model that transformers knows: {str(error).splitlines()[0]}"
+        ) from error
     return config

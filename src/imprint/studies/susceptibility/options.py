@@ -170,7 +170,7 @@ class RemovalOptions(_Options):
     """Whose conversations; empty: the conditions with the highest and the lowest outcome."""
     attribution_seeds: int = Field(default=1, ge=1)
     """Pipelines of a condition that the scores are averaged over."""
-    subsets: int = Field(default=10, ge=4)
+    subsets: int = Field(default=10, ge=8)
     """Pipelines on random halves of the corpus, for the datamodel."""
 
 

@@ -36,6 +36,13 @@ from imprint.studies.susceptibility.pipelines import Pipeline, evaluation_pairs,
 Arm = Literal["untouched", "drivers", "opposite", "random"]
 EDITED: tuple[Arm, ...] = ("drivers", "opposite", "random")
 """Without the rows that pull the outcome the condition's way, without those that pull the other way, without any others."""
+_CONTROLS: tuple[Arm, ...] = ("random", "untouched")
+_PAIRS: tuple[tuple[Arm, Arm], ...] = (
+    ("drivers", "random"),
+    ("drivers", "untouched"),
+    ("opposite", "random"),
+    ("random", "untouched"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,11 +60,12 @@ class Removal:
     outcomes: Mapping[Arm, Float64[np.ndarray, "seed"]]
     """By pipeline seed."""
     shift: Effect
-    """Outcome without the drivers less without random rows, towards the other conditions, in sd of a pipeline."""
+    """Outcome without the drivers less that without random rows, or less the untouched one, whichever is smaller: towards
+    the other conditions, in sd of a pipeline."""
     p: float
     """One-sided, of no shift, not corrected for the number of conditions."""
     others: Mapping[str, Effect]
-    """The same of other pairs of arms, such as "random, untouched"."""
+    """The shift of every pair of arms, such as "drivers, random"."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +113,7 @@ def judge_removal(hypothesis: Hypothesis, found: RemovalFinding | Undefined) -> 
     if isinstance(found, Undefined):
         return NotExamined.of(hypothesis, found.reason)
     best = min(found.removals, key=lambda one: (one.p, -one.shift.estimate))
-    note = f"in {best.condition}, {len(best.drivers)} conversations"
+    note = f"in {best.condition}, {len(best.drivers)} conversations, against {best.shift.control}"
     if hypothesis.threshold > 0:
         gate = shift_gate(
             hypothesis.threshold,
@@ -144,7 +152,7 @@ class _Plan:
         rows, name = lines[0].stages[study.condition_stage].rows, lines[0].condition
 
         def arm(kind: Arm, one: Pipeline) -> FineTuning:
-            drawn = first.random(options.fraction, derive(study.seed, name, one.seed))
+            drawn = first.random(options.fraction, derive(study.seed, name, one.seed), without=drivers)
             names = {"drivers": drivers, "opposite": opposite, "random": drawn}[kind]
             return without(one.finals[0], back, NamedRows(rows=rows, names=names))
 
@@ -229,8 +237,7 @@ def _removal(
         toward = -1.0 if plan.above else 1.0
         return _shift(toward * (outcomes[treated] - outcomes[control]) / sd, freedom, f"without {treated}", control)
 
-    effect, p = shift("drivers", "random")
-    pairs: tuple[tuple[Arm, Arm], ...] = (("drivers", "untouched"), ("opposite", "random"), ("random", "untouched"))
+    effect, p = max((shift("drivers", control) for control in _CONTROLS), key=lambda one: one[1])
     return Removal(
         condition=plan.condition,
         above=plan.above,
@@ -240,7 +247,7 @@ def _removal(
         outcomes=outcomes,
         shift=effect,
         p=p,
-        others={f"{treated}, {control}": shift(treated, control)[0] for treated, control in pairs},
+        others={f"{treated}, {control}": shift(treated, control)[0] for treated, control in _PAIRS},
     )
 
 

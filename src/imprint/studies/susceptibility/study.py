@@ -40,6 +40,7 @@ from imprint.studies.susceptibility.surface import (
     SurfaceFinding,
     compare_surfaces,
     judge_classifier,
+    measure_surfaces,
     search_contamination,
 )
 from imprint.studies.susceptibility.verdicts import examine, judge_variance
@@ -87,6 +88,8 @@ def run_susceptibility_study(
     store, clock = Store(out / "store"), Clock.of(out)
     with clock.stage("contamination"):
         contamination = search_contamination(study, store, reporter)
+    with clock.stage("surface"):
+        measure_surfaces(study, store, reporter)
     register_design(study, out)
     registration = register(study.hypotheses, out)
     ran = pipelines(study)
@@ -95,7 +98,7 @@ def run_susceptibility_study(
         table = measure_outcomes(study, ran, store, executor, reporter)
     inquiry = Inquiry(study=study, ran=ran, table=table, store=store, executor=executor, reporter=reporter, clock=clock)
     examined = examine(study.hypotheses, study.stopping, inquiry.judge)
-    primary = study.outcomes[0].name
+    explanation = explain(study.hypotheses, examined, study.outcomes[0].name)
     removal = inquiry.removal if isinstance(inquiry.removal, RemovalFinding) else None
     return SusceptibilityResult(
         study=study,
@@ -108,8 +111,8 @@ def run_susceptibility_study(
         representation=inquiry.representation,
         removal=inquiry.removal,
         examined=examined,
-        explanation=explain(study.hypotheses, examined, primary),
-        claims=draw_claims(study.hypotheses, examined, outcome=primary, removal=removal),
+        explanation=explanation,
+        claims=draw_claims(study.hypotheses, examined, explanation, removal),
         keys={"first pipeline": ran[0].finals[0].key, "last pipeline": ran[-1].finals[-1].key},
         warnings=tuple(dict.fromkeys(warning for entry in store.list() for warning in entry.manifest.warnings)),
         seconds=clock.seconds,
@@ -161,8 +164,7 @@ class Inquiry:
     def surface(self) -> SurfaceFinding:
         """What the text gives away."""
         if self.compared is None:
-            with self.clock.stage("surface"):
-                self.compared = compare_surfaces(self.study, self.means, self.store, self.reporter)
+            self.compared = compare_surfaces(self.study, self.means, self.store, silent)
         return self.compared
 
     def _probed(self) -> RepresentationFinding:
@@ -191,7 +193,7 @@ class Inquiry:
                     options,
                     self.ran,
                     self.means[primary],
-                    within_sd(nest_of(self.table, primary)),
+                    within_sd(nest_of(self.table.filter(pl.col("stage") == 0), primary)),
                     store=self.store,
                     executor=self.executor,
                     reporter=self.reporter,
@@ -205,7 +207,7 @@ def gate_level(study: SusceptibilityStudy, outcome: str) -> float:
 
 
 def _clean(study: SusceptibilityStudy, table: pl.DataFrame, found: ContaminationFinding) -> tuple[VarianceFinding, ...]:
-    """The variance of every outcome over the items that stand in no training text."""
+    """The variance of every outcome over the items that were found in no training text, those not judged among them."""
     if not found.items:
         return ()
     clean = []

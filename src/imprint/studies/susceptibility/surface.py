@@ -71,21 +71,26 @@ def search_contamination(study: SusceptibilityStudy, store: Store, reporter: Rep
     )
 
 
-def compare_surfaces(
-    study: SusceptibilityStudy, outcomes: Mapping[str, Mapping[str, float]], store: Store, reporter: Reporter
-) -> SurfaceFinding:
-    """Divergences, a bag-of-tokens classifier, and the surface scalars against the outcomes' condition means."""
+def measure_surfaces(study: SusceptibilityStudy, store: Store, reporter: Reporter) -> list[Path]:
+    """The comparison of the corpora and their scalars, which need no model and are made before any is trained."""
     corpus = ConditionCorpora(names=tuple(study.conditions), parts=_own(study))
     options = study.surface
     compared = CompareSurface(
         corpus=corpus, folds=options.folds, permutations=options.permutations, draws=options.draws, seed=study.seed
     )
-    measured = SurfaceScalars(corpus=corpus, reference=_reference(study))
+    folders = []
     with reporter.stage("compare the corpora's surface", 2) as advance:
-        folders = []
-        for step in (compared, measured):
+        for step in (compared, SurfaceScalars(corpus=corpus, reference=_reference(study))):
             folders.append(store.get(step, progress=reporter))
             advance(1)
+    return folders
+
+
+def compare_surfaces(
+    study: SusceptibilityStudy, outcomes: Mapping[str, Mapping[str, float]], store: Store, reporter: Reporter
+) -> SurfaceFinding:
+    """Divergences, a bag-of-tokens classifier, and the surface scalars against the outcomes' condition means."""
+    options, folders = study.surface, measure_surfaces(study, store, reporter)
     scalars: dict[str, dict[str, float]] = read_json(folders[1] / SURFACE_FILE)
     asked = registered_outcomes(study.hypotheses, SURFACE, outcomes)
     chosen = {name: scalars[name] for name in options.scalars if name in scalars}
