@@ -16,7 +16,8 @@ from imprint.interventions.data import EditKind
 
 application = importlib.import_module("imprint.cli.app")  # the package's own `app` is the application in it
 VERBS = (
-    "demo", "run", "train", "cluster", "locate", "evaluate", "perturb", "attribute", "retrain", "calibrate", "report", "runs",
+    "demo", "run", "train", "cluster", "locate", "evaluate", "perturb", "attribute", "retrain", "calibrate",
+    "variance", "gates", "report", "runs",
 )  # fmt: skip
 SUBVERBS = ("list", "show", "verify", "prune")
 HEAVY = ("torch", "transformers", "numpy", "scipy", "polars", "sklearn", "altair")

@@ -30,6 +30,7 @@ BRIEF = CalibrationOptions(
     ability_seeds=1,
     ability_items=4,
     attribution=False,
+    susceptibility=False,
 )
 DELETED = ("delete all of the cause", "delete a tenth, all of it the cause", "delete a tenth at random")
 
@@ -131,11 +132,28 @@ def test_attribution_comes_last_with_its_own_table(monkeypatch, scorecard, folde
     assert found[0].plan.subsets >= 100
 
 
+def test_the_susceptibility_study_comes_with_its_own_folder(monkeypatch, scorecard, folder):
+    """Its worlds are tested with the planted pipelines."""
+    mine = Row(world="planted: ten examples", method="susceptibility study", question="names it", metric="", value=1.0)
+    asked = []
+
+    def judged(sizes, out, executor, reporter):
+        asked.append((sizes.noise_worlds, out))
+        return [mine]
+
+    monkeypatch.setattr(calibration, "susceptibility_rows", judged)
+    whole = calibrate(folder, dataclasses.replace(BRIEF, susceptibility=True), executor=HERE)
+    assert whole.rows == (*scorecard.rows, mine)
+    assert asked == [(40, folder / "susceptibility")]
+
+
 @pytest.mark.slow
 def test_the_planted_cause_is_found_and_every_wrong_method_fails(tmp_path):
     """AT-MDA-4 with hard negatives, two seeds trained through the transition (two minutes or so)."""
     rows = calibrate(
-        tmp_path, CalibrationOptions(retraining=False, abilities=False, attribution=False), executor=HERE
+        tmp_path,
+        CalibrationOptions(retraining=False, abilities=False, attribution=False, susceptibility=False),
+        executor=HERE,
     ).rows
     assert [(row.method, row.question, row.value) for row in rows if row.passed is False] == []
     gated = [row for row in rows if row.gate and row.world == "hard-negatives"]

@@ -13,6 +13,7 @@ Measures
     confidence, perplexity   calibration; whole documents
     generation, quality      continuations, and measures of them
     recall, downstream       what the training text states; what an edit of it must not harm
+    pair_margins             which of two answers is preferred, as a stored step
 """
 
 from imprint.capabilities import icl
@@ -34,6 +35,7 @@ from imprint.capabilities.evaluate import SuiteSummary, evaluate, generated, sum
 from imprint.capabilities.generation import Decoding, continuations
 from imprint.capabilities.gold_signs import gold_signs
 from imprint.capabilities.items import items_frame, paired, read_items, write_items
+from imprint.capabilities.pair_margins import ItemMargins, PairMargins
 from imprint.capabilities.perplexity import Perplexity, perplexity
 from imprint.capabilities.posing import Question
 from imprint.capabilities.quality import Quality, quality
@@ -67,6 +69,8 @@ __all__ = [
     "Downstream",
     "Encoder",
     "EvaluateModel",
+    "ItemMargins",
+    "PairMargins",
     "Perplexity",
     "Quality",
     "Question",

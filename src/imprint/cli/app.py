@@ -45,6 +45,12 @@ app.command(
 app.command(
     "imprint.cli.calibrate:calibrate", help="Every method on planted worlds whose truth is known: the scorecard."
 )
+app.command(
+    "imprint.cli.variance:variance", help="Do training conditions differ in an outcome beyond their pipelines' noise?"
+)
+app.command(
+    "imprint.cli.gates:gates", name="gates", help="How often a registered threshold is passed by chance, and its power."
+)
 app.command("imprint.cli.report:report", help="Render a finished run's report again.")
 app.command("imprint.cli.runs:runs", name="runs", help="List, show, verify and prune stored results.")
 

@@ -15,6 +15,7 @@ def calibrate(
     retraining: bool = True,
     abilities: bool = True,
     attribution: bool = True,
+    susceptibility: bool = True,
     processes: Count | None = None,
     all_rows: bool = False,
     json: bool = False,
@@ -28,6 +29,7 @@ def calibrate(
         retraining: Also retrain without the planted cause (AT-MDA-5).
         abilities: Also train four abilities with four causes, without each cause, and perturb them (most of the time).
         attribution: Also judge every attribution method by retraining a small model on natural text (minutes).
+        susceptibility: Also run the susceptibility study where surface, representation, ten examples or seeds decide.
         processes: Training processes at a time; by default one a core.
         all_rows: Show the rows without a gate too.
         json: Print a JSON list of rows and nothing else.
@@ -38,7 +40,9 @@ def calibrate(
 
     folder = output_folder(out)
     executor = LocalExecutor(workers=processes or workers())
-    options = CalibrationOptions(retraining=retraining, abilities=abilities, attribution=attribution)
+    options = CalibrationOptions(
+        retraining=retraining, abilities=abilities, attribution=attribution, susceptibility=susceptibility
+    )
     scorecard = run_calibration(folder, options, executor=executor, reporter=TerminalReporter(quiet=json))
     rows = scorecard.rows
     write_json(folder / "scorecard.json", [row.as_dict() for row in rows])

@@ -10,25 +10,29 @@ from imprint.cli.progress import TerminalReporter
 from imprint.corpus.clusters import SHEET_CSV, SHEET_HTML, SHEET_KEY
 from imprint.report import (
     ReportData,
+    Result,
     evidence,
     load_report_data,
     perturbation_report,
     report_data,
     save_report_data,
+    susceptibility_report,
     write_evidence,
     write_report,
 )
-from imprint.runs import Executor, write_bytes_atomic
+from imprint.runs import Executor, read_json, write_bytes_atomic
 from imprint.studies import (
     MechanismResult,
     MechanismStudy,
     PerturbationResult,
     Study,
+    SusceptibilityResult,
+    SusceptibilityStudy,
     run_mechanism_study,
     run_perturbation_study,
+    run_susceptibility_study,
 )
-
-Result = MechanismResult | PerturbationResult
+from imprint.studies.susceptibility import DESIGN_FILE
 
 
 def conduct(study: Study, out: Path, *, executor: Executor, as_json: bool) -> Result:
@@ -45,7 +49,7 @@ def conduct(study: Study, out: Path, *, executor: Executor, as_json: bool) -> Re
 def conclude(result: Result, out: Path) -> Path:
     """Write the report and the evidence of a finished study; the path of the page."""
     command = shlex.join(["imprint", *sys.argv[1:]])
-    data = _report(result, command, datetime.now(UTC).isoformat(timespec="seconds"))
+    data = _report(result, out, command, datetime.now(UTC).isoformat(timespec="seconds"))
     save_report_data(data, out / "report.json")
     shown = load_report_data(out / "report.json")  # as read back, so that `imprint report` gives the same bytes
     page = write_report(shown, out)
@@ -65,10 +69,15 @@ def _hand_over_sheet(result: PerturbationResult, out: Path) -> None:
 def _run(study: Study, out: Path, executor: Executor, reporter: TerminalReporter) -> Result:
     if isinstance(study, MechanismStudy):
         return run_mechanism_study(study, out, executor=executor, reporter=reporter)
+    if isinstance(study, SusceptibilityStudy):
+        return run_susceptibility_study(study, out, executor=executor, reporter=reporter)
     return run_perturbation_study(study, out, executor=executor, reporter=reporter)
 
 
-def _report(result: Result, command: str, created: str) -> ReportData:
+def _report(result: Result, out: Path, command: str, created: str) -> ReportData:
     if isinstance(result, MechanismResult):
         return report_data(result, command=command, created=created)
+    if isinstance(result, SusceptibilityResult):
+        registered = read_json(out / DESIGN_FILE)["digest"]
+        return susceptibility_report(result, design=registered, command=command, created=created)
     return perturbation_report(result, command=command, created=created)

@@ -8,8 +8,13 @@
 - `mechanism_records`: other mechanisms and the circuit of the heads
 - `window`: influence over checkpoints and heads; `window_records`: its records
 - `influence`: the sections of a perturbation study: `influence_matrix`, `dose_curves`, `variations`
+- `variance`, `variance_page`: conditions against their pipelines
+- `susceptibility_view`: the sections of a susceptibility study: `scalar_screens`, `divergence_map`, `removal_arms`;
+  `susceptibility_records`: its records
 - `mechanism`, `answer`: from a mechanism study's result to report data and five lines; `perturbation`,
-  `perturbation_answer`: the same of a perturbation study; `evidence`: evidence.json of both
+  `perturbation_answer`: the same of a perturbation study; `susceptibility` (`susceptibility_findings`,
+  `susceptibility_noticed`), `susceptibility_answer`: of a susceptibility study
+- `evidence` (`susceptibility_evidence`): evidence.json and manifest.json of all
 - `charts`: the theme; `color_scale`: colours of heat maps; `anchors`: ids from names
 - `arms`: one look an arm; `interval_plot`: a number with its interval as a small picture
 - `glossary`: how to read each metric; `wording`: numbers and foreign text as a reader should see them
@@ -18,7 +23,7 @@
 
 from imprint.report.character import character_record, with_intervals
 from imprint.report.character_records import CharacterRecord
-from imprint.report.evidence import evidence, write_evidence
+from imprint.report.evidence import Result, evidence, write_evidence
 from imprint.report.html import render_html
 from imprint.report.influence_records import (
     AbilityRecord,
@@ -59,6 +64,7 @@ from imprint.report.model import (
     save_report_data,
 )
 from imprint.report.perturbation import perturbation_report
+from imprint.report.susceptibility import susceptibility_report
 from imprint.report.window import window_record
 from imprint.report.window_records import WindowFindingsRecord
 from imprint.report.writer import write_report
@@ -87,6 +93,7 @@ __all__ = [
     "OnsetRecord",
     "ProvenanceRecord",
     "ReportData",
+    "Result",
     "ScoredMechanismRecord",
     "StageRecord",
     "TailRecord",
@@ -106,6 +113,7 @@ __all__ = [
     "render_markdown",
     "report_data",
     "save_report_data",
+    "susceptibility_report",
     "window_record",
     "with_intervals",
     "write_evidence",

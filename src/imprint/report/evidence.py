@@ -4,8 +4,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
+from imprint.report.susceptibility_evidence import susceptibility_numbers
 from imprint.runs import atomic_file, file_digest, versions, write_json
-from imprint.studies import MechanismResult, PerturbationResult
+from imprint.studies import MechanismResult, PerturbationResult, SusceptibilityResult
+from imprint.studies.susceptibility import DESIGN_FILE
+
+Result = MechanismResult | PerturbationResult | SusceptibilityResult
+"""What a study of any kind found."""
 
 _FILES = (
     "report.html",
@@ -13,23 +20,28 @@ _FILES = (
     "report.json",
     "evidence.json",
     "registration.json",
+    DESIGN_FILE,
     "trajectories.parquet",
     "influence.json",
+    "outcomes.parquet",
 )
 
 
-def evidence(result: MechanismResult | PerturbationResult) -> dict[str, Any]:
+def evidence(result: Result) -> dict[str, Any]:
     """Claims with their evidence, hypotheses with their verdicts, and wall-clock seconds by stage."""
+    verdicts = result.examined if isinstance(result, SusceptibilityResult) else result.verdicts
     found = {
         "claims": [claim.as_dict() for claim in result.claims],
-        "hypotheses": [verdict.as_dict() for verdict in result.verdicts],
+        "hypotheses": [verdict.as_dict() for verdict in verdicts],
         "registration": result.registration,
         "seconds": result.seconds,
     }
+    if isinstance(result, SusceptibilityResult):
+        return susceptibility_numbers(result) | found
     return found if isinstance(result, MechanismResult) else found | {"influence": result.matrix.as_dict()}
 
 
-def manifest(result: MechanismResult | PerturbationResult, folder: Path, command: str) -> dict[str, Any]:
+def manifest(result: Result, folder: Path, command: str) -> dict[str, Any]:
     """What was run, with which recipe and versions, and the digest of every file that it left."""
     return {
         "imprint": version("imprint"),
@@ -44,7 +56,9 @@ def manifest(result: MechanismResult | PerturbationResult, folder: Path, command
     }
 
 
-def _particulars(result: MechanismResult | PerturbationResult) -> dict[str, Any]:
+def _particulars(result: Result) -> dict[str, Any]:
+    if isinstance(result, SusceptibilityResult):
+        return {"explanation": result.explanation.named, "conditions": list(result.study.conditions)}
     if isinstance(result, PerturbationResult):
         return {"clusters": list(result.clusters), "site": result.space.site}
     return {
@@ -55,12 +69,18 @@ def _particulars(result: MechanismResult | PerturbationResult) -> dict[str, Any]
     }
 
 
-def write_evidence(result: MechanismResult | PerturbationResult, folder: Path, *, command: str) -> None:
-    """Write `evidence.json`, the numbers behind it (`trajectories.parquet` or `influence.json`) and, last, `manifest.json`."""
+def write_evidence(result: Result, folder: Path, *, command: str) -> None:
+    """Write `evidence.json`, the table or matrix behind it and, last, `manifest.json`."""
     write_json(folder / "evidence.json", evidence(result))
-    if isinstance(result, MechanismResult):
-        with atomic_file(folder / "trajectories.parquet") as partial:
-            result.trajectories.write_parquet(partial)
-    else:
+    if isinstance(result, PerturbationResult):
         write_json(folder / "influence.json", result.matrix.as_dict())
+    elif isinstance(result, MechanismResult):
+        _write_table(result.trajectories, folder / "trajectories.parquet")
+    else:
+        _write_table(result.table, folder / "outcomes.parquet")
     write_json(folder / "manifest.json", manifest(result, folder, command))
+
+
+def _write_table(table: pl.DataFrame, path: Path) -> None:
+    with atomic_file(path) as partial:
+        table.write_parquet(partial)

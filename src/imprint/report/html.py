@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -18,6 +18,7 @@ from imprint.report.glossary import Glossary
 from imprint.report.influence import InfluenceView, influence_view
 from imprint.report.interval_plot import interval_plot
 from imprint.report.model import ReportData
+from imprint.report.susceptibility_view import SusceptibilityView, susceptibility_view
 from imprint.report.window import window_view
 
 OPEN_DOCUMENTS = 3
@@ -35,6 +36,12 @@ PERTURBATION = {
     "methods": "Methods", "limits": "Limits", "provenance": "Provenance",
 }  # fmt: skip
 """The sections of a perturbation study."""
+SUSCEPTIBILITY = {
+    "answer": "Answer", "design": "Registered", "contamination": "Contamination", "hypotheses": "Verdicts",
+    "variance": "Variance", "surface": "Surface", "representation": "Representation", "removal": "Removal",
+    "claims": "Claims", "limits": "Limits", "provenance": "Provenance",
+}  # fmt: skip
+"""The sections of a susceptibility study."""
 
 
 def render_html(data: ReportData) -> str:
@@ -43,11 +50,15 @@ def render_html(data: ReportData) -> str:
     Every text from the data is escaped, also inside the embedded JSON, and invisible characters are shown by name.
     A content security policy allows the report's own two scripts by digest and forbids every request.
     """
-    view = _view(data)
-    scripts = {"bundle": chart_library(), "behaviour": _assets("js", data)}
+    return page(_view(data), style=_assets("css", data), behaviour=_assets("js", data))
+
+
+def page(view: Mapping[str, Any], *, style: str, behaviour: str) -> str:
+    """The document whose sections are `view["contents"]`, each a template of that name, with the charts `view["figures"]`."""
+    scripts = {"bundle": chart_library(), "behaviour": behaviour}
     return _environment().get_template("report.html.j2").render(
         **view,
-        style=Markup(_assets("css", data)),
+        style=Markup(style),
         policy=content_policy(scripts.values()),
         specs=embedded_json({figure.name: figure.spec for figure in view["figures"]}),
         library_versions=f"Vega {vl_convert.get_vega_version()}, Vega-Lite {vl_convert.get_vegalite_versions()[-1]}",
@@ -107,10 +118,10 @@ def _finalize(value: Any) -> Any:
 
 def _assets(kind: str, data: ReportData) -> str:
     """The style or the script of every report, and what a perturbation study needs beyond it."""
-    return _asset(f"report.{kind}") + (_asset(f"influence.{kind}") if data.influence else "")
+    return asset(f"report.{kind}") + (asset(f"influence.{kind}") if data.influence else "")
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
     """The text of a file in the template folder."""
     loader = _environment().loader
     assert loader is not None
@@ -120,6 +131,7 @@ def _asset(name: str) -> str:
 def _view(data: ReportData) -> dict[str, Any]:
     """All that the templates read."""
     glossary = Glossary(data)
+    susceptibility = susceptibility_view(data.susceptibility) if data.susceptibility else None
     sections = {
         "trajectory_figures": trajectories.figures(data, glossary),
         "heat_maps": heatmaps.heat_maps(data, glossary),
@@ -129,10 +141,12 @@ def _view(data: ReportData) -> dict[str, Any]:
         "character_views": character.views(data.character),
         "window_view": window_view(data.attribution_window),
         "influence": influence_view(data.influence) if data.influence else None,
+        "susceptibility": susceptibility,
     }
     return {
         "data": data, "contents": _contents(data), "glossary": glossary,
         "arms": arms(data), "figures": _all_figures(sections), **sections,
+        "variance_views": susceptibility.variance if susceptibility else (),
         "summary_metrics": trajectories.metrics(data, glossary), "summaries": trajectories.summaries(data, glossary),
         "spans": _spans(data), "first_open": OPEN_DOCUMENTS, "listed": LISTED_DOCUMENTS, **_documents(data),
         "total_seconds": sum(stage.seconds for stage in data.provenance.seconds),
@@ -141,6 +155,8 @@ def _view(data: ReportData) -> dict[str, Any]:
 
 def _contents(data: ReportData) -> dict[str, str]:
     """The sections in order; what was not made and is announced by nothing else has no section."""
+    if data.susceptibility:
+        return SUSCEPTIBILITY
     if not data.influence:
         optional: dict[str, object] = {
             "character": data.character,
@@ -181,10 +197,11 @@ def _all_figures(sections: dict[str, Any]) -> list[Figure]:
         *(sections["window_view"].figures if sections["window_view"] else ()),
         *sections["effect_figures"],
         *([last] if last else []),
-        *_influence_figures(sections["influence"]),
+        *_study_figures(sections["influence"], sections["susceptibility"]),
     ]
 
 
-def _influence_figures(view: InfluenceView | None) -> list[Figure]:
-    """The charts of a perturbation study."""
-    return [*view.variations, *view.lazy] if view else []
+def _study_figures(influence: InfluenceView | None, susceptibility: SusceptibilityView | None) -> list[Figure]:
+    """The charts that only a perturbation or only a susceptibility study has."""
+    own = [*influence.variations, *influence.lazy] if influence else []
+    return own + (susceptibility.figures if susceptibility else [])

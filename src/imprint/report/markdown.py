@@ -12,6 +12,7 @@ from imprint.report.influence import cluster_pages, passed_words
 from imprint.report.influence_matrix import matrix
 from imprint.report.model import ReportData
 from imprint.report.records import EffectRecord
+from imprint.report.susceptibility_view import susceptibility_view
 from imprint.report.window import window_view
 
 LISTED_DOCUMENTS = 10
@@ -32,6 +33,7 @@ def render_markdown(data: ReportData) -> str:
         character_views=character.views(data.character),
         window_view=window_view(data.attribution_window),
         pages=cluster_pages(data.influence, grid) if data.influence and grid else (),
+        susceptibility=susceptibility_view(data.susceptibility) if data.susceptibility else None,
         checks=passed_words(data.influence.validation) if data.influence else "",
         documents=sorted(data.documents, key=lambda document: document.rank)[:LISTED_DOCUMENTS],
         total_seconds=sum(stage.seconds for stage in data.provenance.seconds),

@@ -16,6 +16,7 @@ from imprint.report.mechanism_records import CircuitRecord, ScoredMechanismRecor
 from imprint.report.records import EffectRecord as EffectRecord
 from imprint.report.records import Record as Record
 from imprint.report.study_records import DoseRecord, GainRecord, IclRecord, SizesRecord, WrittenRecord
+from imprint.report.susceptibility_records import SusceptibilityRecord
 from imprint.report.window_records import WindowFindingsRecord
 from imprint.runs.files import write_json
 
@@ -63,7 +64,7 @@ class HypothesisRecord(Record):
     """Where the statistic must lie for support: greater, less, or absolute-less than the threshold."""
     test: str = ""
     alpha: float | None = None
-    verdict: Literal["supported", "refuted", "inconclusive"]
+    verdict: Literal["supported", "refuted", "inconclusive", "not examined"]
     statistic: float | None = None
     low: float | None = None
     high: float | None = None
@@ -311,6 +312,8 @@ class ReportData(Record):
     icl: tuple[IclRecord, ...] = ()
     influence: InfluenceRecord | None = None
     """Set by a perturbation study: its sections take the place of those that only a mechanism study fills."""
+    susceptibility: SusceptibilityRecord | None = None
+    """Set by a susceptibility study, likewise."""
     limits: tuple[str, ...] = ()
     trust: tuple[TrustNote, ...] = ()
     provenance: ProvenanceRecord = ProvenanceRecord()

@@ -11,6 +11,7 @@ power_law     concentration, Hill, power law against lognormal and exponential
 power         power and the smallest detectable effect of a paired design
 claims        Evidence and Claim on the evidence ladder
 hypotheses    registered Hypothesis, Verdict and the judge
+gate_verdict  the verdict of a registered threshold on an estimate
 impact        AIS and chance-corrected AIS of perturbations on paired items
 dose_response monotone fit, trend test, 4PL and EC50
 threshold     change-point against smooth and linear by BIC
@@ -26,14 +27,19 @@ mean_squares  intervals of mean squares and of their differences
 reml          restricted maximum likelihood for a nest
 two_way       conditions crossed with shared seeds, ICC(2,1) and ICC(3,1)
 condition_permutation  pipelines shuffled whole over conditions
+blocked_permutation  the same within seeds that conditions share
 range_ratio   range over spread, only with its null
 gates         how often a registered threshold is passed by chance
 correlation_gates  the same for correlations over few points, with power
 condition_power  what K conditions of n pipelines can show
+few_points    a correlation over few conditions, exactly, and what each point does to it
+theil_sen     the median slope
+scalar_screen many scalars against few conditions, corrected over all that was tried
 published     published medians, ranges and ratios against their cells
 undefined     Undefined, what stands where a number cannot
 """
 
+from imprint.stats.blocked_permutation import blocked_permutation
 from imprint.stats.category_enrichment import CategoryEnrichment, category_enrichment, mass_enrichment
 from imprint.stats.claims import RUNG_MEANING, RUNGS, Claim, Evidence
 from imprint.stats.condition_permutation import ConditionPermutation, condition_permutation
@@ -42,6 +48,8 @@ from imprint.stats.correlation_gates import correlation_gate, correlation_gate_p
 from imprint.stats.dose_response import DoseResponse, Logistic, dose_response
 from imprint.stats.effects import Effect, Unit
 from imprint.stats.exponent import power_exponent
+from imprint.stats.few_points import FewPoints, few_points
+from imprint.stats.gate_verdict import judge_gate
 from imprint.stats.gates import Gate, accuracy_gate, null_gate, shift_gate
 from imprint.stats.hypotheses import Hypothesis, Verdict, judge, judge_paired, registration_digest
 from imprint.stats.impact import Impact, ais, corrected_ais, impact, impacts, random_flip_null
@@ -79,6 +87,8 @@ from imprint.stats.resampling import (
     permutation_of_labels,
     smallest_p,
 )
+from imprint.stats.scalar_screen import ScalarRow, ScalarScreen, scalar_screen
+from imprint.stats.theil_sen import TheilSen, theil_sen
 from imprint.stats.threshold import ThresholdTest, threshold_test
 from imprint.stats.two_way import TwoWay, two_way
 from imprint.stats.undefined import Estimate, Undefined
@@ -100,6 +110,7 @@ __all__ = [
     "Evidence",
     "FTest",
     "FeatureDifference",
+    "FewPoints",
     "Gate",
     "Hypothesis",
     "Impact",
@@ -112,7 +123,10 @@ __all__ = [
     "OneWay",
     "PublishedCheck",
     "RangeRatio",
+    "ScalarRow",
+    "ScalarScreen",
     "TailFit",
+    "TheilSen",
     "ThresholdTest",
     "TwoWay",
     "Undefined",
@@ -124,6 +138,7 @@ __all__ = [
     "auc",
     "auc_effect",
     "benjamini_hochberg",
+    "blocked_permutation",
     "bootstrap_mean",
     "category_enrichment",
     "check_median",
@@ -143,6 +158,7 @@ __all__ = [
     "equivalence_power",
     "exact_mcnemar",
     "feature_differences",
+    "few_points",
     "fit_tail",
     "hill",
     "icc_power",
@@ -151,6 +167,7 @@ __all__ = [
     "influence_matrix",
     "joint_strata",
     "judge",
+    "judge_gate",
     "judge_paired",
     "judge_range_ratio",
     "mass_enrichment",
@@ -174,12 +191,14 @@ __all__ = [
     "registration_digest",
     "relative_change",
     "require_pipelines",
+    "scalar_screen",
     "shift_gate",
     "smallest_icc",
     "smallest_p",
     "smallest_range",
     "spearman",
     "specificity",
+    "theil_sen",
     "threshold_test",
     "top_purity",
     "top_share",

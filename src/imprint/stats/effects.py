@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from imprint.errors import InputError, SelfCheckFailed
 
-Unit = Literal["pipeline seed", "document", "item", "token", "head", "run", "task"]
-"""What was resampled: the largest thing that was drawn independently (pipeline seed > document > token)."""
+Unit = Literal["condition", "pipeline seed", "document", "item", "task", "token", "head", "run"]
+"""What was resampled: the largest thing that was drawn independently (condition > pipeline seed > document > token)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -44,7 +44,7 @@ def two_way(nest: Nest, *, level: float = 0.95) -> TwoWay:
     Trust: equal seeds make a block only if they fix something that conditions share (data order, machine, code version);
     otherwise read `one_way`. Interaction of condition and seed counts as noise, since every cell holds one pipeline.
     """
-    table = _crossed(nest)
+    table = crossed(nest)
     conditions, blocks = table.shape
     row = MeanSquare(value=float(table.mean(1).var(ddof=1)) * blocks, df=conditions - 1.0)
     column = MeanSquare(value=float(table.mean(0).var(ddof=1)) * conditions, df=blocks - 1.0)
@@ -88,7 +88,8 @@ class _Report:
         return self.effect(f"variance by {name}", (square.value - rest.value) / size, low / size, high / size)
 
 
-def _crossed(nest: Nest) -> Float64[np.ndarray, "condition block"]:
+def crossed(nest: Nest) -> Float64[np.ndarray, "condition block"]:
+    """One value a condition (row) and pipeline seed (column); InputError unless every seed stands in every condition."""
     means = pipeline_means(nest)
     shared = means.seeds.reshape(means.sizes.size, -1) if np.ptp(means.sizes) == 0 else means.seeds[None, :0]
     if means.sizes[0] < 2 or not shared.size or (shared != shared[0]).any():

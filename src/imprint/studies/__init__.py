@@ -37,6 +37,7 @@ from imprint.studies.mechanism import (
     workers,
 )
 from imprint.studies.perturbation import PerturbationResult, PerturbationStudy, run_perturbation_study
+from imprint.studies.susceptibility import SusceptibilityResult, SusceptibilityStudy, run_susceptibility_study
 
 __all__ = [
     "BOILERPLATE",
@@ -63,6 +64,8 @@ __all__ = [
     "PerturbationStudy",
     "PoolCharacter",
     "Study",
+    "SusceptibilityResult",
+    "SusceptibilityStudy",
     "TrainingOptions",
     "UntouchedRun",
     "basis",
@@ -77,6 +80,7 @@ __all__ = [
     "parse_study",
     "run_mechanism_study",
     "run_perturbation_study",
+    "run_susceptibility_study",
     "study_schema",
     "top_documents",
     "train_untouched",

@@ -10,8 +10,10 @@ from imprint.studies.attribution_retrainings import Laboratory, RetrainingPlan
 from imprint.studies.attribution_scorecard import attribution_scorecard
 from imprint.studies.attribution_world import NaturalWorld
 from imprint.studies.exact_answers import exact_rows
+from imprint.studies.planted_pipelines import PipelineSizes
 from imprint.studies.planted_ranking import ranking_rows
 from imprint.studies.planted_retraining import retraining_rows
+from imprint.studies.planted_susceptibility import susceptibility_rows
 from imprint.studies.planted_training import PlantedTraining
 from imprint.studies.scorecard import Scorecard
 
@@ -36,14 +38,16 @@ class CalibrationOptions:
     attribution: bool = True
     attribution_world: NaturalWorld = field(default_factory=NaturalWorld)
     attribution_plan: RetrainingPlan = field(default_factory=RetrainingPlan)
+    susceptibility: bool = True
+    pipelines: PipelineSizes = field(default_factory=PipelineSizes)
 
 
 def calibrate(out: Path, options: CalibrationOptions, *, executor: Executor, reporter: Reporter = silent) -> Scorecard:
     """Every row of the scorecard; resumable like a study.
 
     Exact answers (AT-MDA-1 to 3, AT-IH-1), rankings in the world with hard negatives (AT-MDA-4), retraining without the
-    planted cause against as many random rows (AT-MDA-5), four abilities with four causes (AT-E2E), and every attribution
-    method against retraining on natural text (AT-IF-2 to 8).
+    planted cause against as many random rows (AT-MDA-5), four abilities with four causes (AT-E2E), every attribution
+    method against retraining on natural text (AT-IF-2 to 8), and the susceptibility study where the explanation is known.
     """
     store = Store(out / "store")
     with reporter.stage("exact answers", 1) as advance:
@@ -73,6 +77,9 @@ def calibrate(out: Path, options: CalibrationOptions, *, executor: Executor, rep
             reporter=reporter,
         )
         parts.append(attribution_scorecard(lab))
+    if options.susceptibility:
+        found = susceptibility_rows(options.pipelines, out / "susceptibility", executor, reporter)
+        parts.append(Scorecard(rows=tuple(found)))
     return Scorecard(
         rows=tuple(row for part in parts for row in part.rows),
         overviews=tuple(overview for part in parts for overview in part.overviews),

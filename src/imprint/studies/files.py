@@ -5,7 +5,8 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -13,9 +14,14 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from imprint.errors import ConfigError, InputError
 from imprint.studies.mechanism.config import MechanismStudy
 from imprint.studies.perturbation import PerturbationStudy
+from imprint.studies.susceptibility import SusceptibilityStudy
 
-Study = MechanismStudy | PerturbationStudy
-STUDIES: Mapping[str, type[Study]] = {"mechanism": MechanismStudy, "perturbation": PerturbationStudy}
+Study = MechanismStudy | PerturbationStudy | SusceptibilityStudy
+STUDIES: Mapping[str, type[Study]] = {
+    "mechanism": MechanismStudy,
+    "perturbation": PerturbationStudy,
+    "susceptibility": SusceptibilityStudy,
+}
 """What `kind` may say."""
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 
@@ -92,13 +98,25 @@ def _known_keys(study: type[BaseModel], parents: tuple[int | str, ...]) -> list[
     """The keys of the model found at a place; an item of a tuple is of its first type, one of several kinds goes by its name."""
     model: Any = study
     for parent in parents:
+        kinds = _models(model)
         if isinstance(parent, int):
-            model = get_args(model)[0]
-        elif hasattr(model, "model_fields"):
-            model = model.model_fields[parent].annotation
+            model = next((get_args(one)[0] for one in (model, *get_args(model)) if get_origin(one) is tuple), None)
+        elif any(one.model_fields["kind"].default == parent for one in kinds if "kind" in one.model_fields):
+            model = next(
+                one for one in kinds if "kind" in one.model_fields and one.model_fields["kind"].default == parent
+            )
         else:
-            model = next(one for one in get_args(model) if one.model_fields["kind"].default == parent)
-    return list(model.model_fields)
+            model = next((one.model_fields[parent].annotation for one in kinds if parent in one.model_fields), None)
+    return [name for one in _models(model) for name in one.model_fields]
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """The pydantic models that an annotation speaks of: itself, those of a union, those behind Annotated."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) in (Annotated, Union, UnionType):
+        return [model for one in get_args(annotation) for model in _models(one)]
+    return []
 
 
 def load_mechanism_study(path: Path) -> MechanismStudy:

@@ -6,6 +6,7 @@ from imprint.corpus import Corpus
 from imprint.corpus.comparison import contamination as module
 from imprint.corpus.comparison import find_contamination
 from imprint.errors import ConfigError, CorpusError
+from imprint.stats import Undefined
 
 ITEMS = noise(0, 40, count=20, vocabulary=800)
 FILLER = noise(1, 40, count=120, vocabulary=800)
@@ -140,7 +141,13 @@ def test_arguments_out_of_range():
             find_contamination(items(), training, seed=0, **options)
     with pytest.raises(CorpusError, match="give at least 2"):
         find_contamination(items(ITEMS[:1]), training, seed=0)
-    with pytest.raises(CorpusError, match="fewer than two clean training documents"):
-        find_contamination(items(), corpora(a=["too short"]), seed=0)
-    with pytest.raises(CorpusError, match="long and varied enough"):
-        find_contamination(items(), training, seed=0, controls=corpora(c=["short", "texts"]))
+
+
+def test_without_control_texts_the_false_positives_are_undefined_and_the_matches_stay():
+    short = find_contamination(items(), corpora(a=["too short"]), seed=0)
+    assert isinstance(short.false_positives, Undefined)
+    known = corpora(c=["short", "texts"])
+    found = find_contamination(items(), planted(), seed=0, controls=known)
+    assert isinstance(found.false_positives, Undefined)
+    assert "long and varied enough" in found.false_positives.reason
+    assert found.matches == find_contamination(items(), planted(), seed=0).matches

@@ -1,32 +1,17 @@
 """JSON Lines of conversations, read so that every line is a conversation, a listed problem or a counted blank."""
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from imprint.corpus.chat.conversations import ROLES, Conversation, Message
-from imprint.corpus.decoding import decode, open_bytes, text_flaw
+from imprint.corpus.chat.lines import ChatProblem, Line, files_of, parsed_lines, summary_of
+from imprint.corpus.decoding import text_flaw
 from imprint.corpus.jsonl import excerpt
 from imprint.errors import CorpusError
 
 _ANSWERS = ("response", "completion")
-_SUFFIXES = (".gz", ".xz", ".jsonl", ".ndjson")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ChatProblem:
-    """A line that is no conversation, and why."""
-
-    file: str
-    line: int
-    reason: str
-
-    @property
-    def sentence(self) -> str:
-        """Place and reason as one sentence."""
-        return f"{self.file}:{self.line}: {self.reason.rstrip('.')}."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,14 +31,7 @@ class ChatReading:
             f"{self.lines} lines: {len(self.conversations)} conversations, {len(self.problems)} malformed or empty, "
             f"{self.blank} blank."
         )
-        rest = len(self.problems) - shown
-        return " ".join(
-            [
-                counts,
-                *(problem.sentence for problem in self.problems[:shown]),
-                *([f"... and {rest} more."] if rest > 0 else []),
-            ]
-        )
+        return summary_of(counts, self.problems, shown)
 
 
 def read_conversations(
@@ -68,26 +46,9 @@ def read_conversations(
     Raises:
         CorpusError: a file that cannot be read, no conversation at all, or (`strict`) any problem.
     """
-    files = [Path(path)] if isinstance(path, Path | str) else [Path(one) for one in path]
-    conversations: dict[str, Conversation] = {}
-    problems: list[ChatProblem] = []
-    lines = blank = 0
-    for file in files:
-        for number, raw, offset in _raw_lines(file):
-            lines += 1
-            if not raw.strip():
-                blank += 1
-                continue
-            try:
-                found = _parsed(raw, offset, file, number, domain_key)
-                if found.id in conversations:
-                    raise CorpusError(f"it repeats the id {excerpt(found.id)!r} of {conversations[found.id].source}")
-                conversations[found.id] = found
-            except CorpusError as error:
-                problems.append(ChatProblem(file=file.name, line=number, reason=str(error)))
-    reading = ChatReading(
-        conversations=tuple(conversations.values()), problems=tuple(problems), lines=lines, blank=blank
-    )
+    files = files_of(path)
+    parsed = parsed_lines(files, _conversation, domain_key)
+    reading = ChatReading(conversations=parsed.found, problems=parsed.problems, lines=parsed.lines, blank=parsed.blank)
     return _checked(reading, files, strict)
 
 
@@ -100,30 +61,8 @@ def _checked(reading: ChatReading, files: Sequence[Path], strict: bool) -> ChatR
     return reading
 
 
-def _raw_lines(file: Path) -> Iterator[tuple[int, bytes, int]]:
-    """Lines as bytes with their numbers (from 1) and offsets: one that is not UTF-8 must not hide those after it."""
-    with open_bytes(file) as stream:
-        offset = 0
-        for number, raw in enumerate(stream, start=1):
-            yield number, raw, offset
-            offset += len(raw)
-
-
-def _parsed(raw: bytes, offset: int, file: Path, number: int, domain_key: str | None) -> Conversation:
-    line = decode(raw, where="it", offset=offset).strip()
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise CorpusError(f"it is not valid JSON ({error}): {excerpt(line)}") from error
-    if not isinstance(record, dict):
-        raise CorpusError(f"it holds no JSON object: {excerpt(line)}")
-    stem = _stem(file.name)
-    return Conversation(
-        id=_name(record.get("id"), f"{stem}:{number}"),
-        messages=tuple(_messages(record)),
-        domain=stem if domain_key is None else _text(record, domain_key),
-        source=f"{file.name}:{number}",
-    )
+def _conversation(line: Line) -> Conversation:
+    return Conversation(id=line.id, messages=tuple(_messages(line.record)), domain=line.domain, source=line.source)
 
 
 def _messages(record: dict[str, Any]) -> list[Message]:
@@ -131,19 +70,25 @@ def _messages(record: dict[str, Any]) -> list[Message]:
     if "messages" in record:
         if "prompt" in record or answers:
             raise CorpusError("it has both 'messages' and 'prompt' or an answer beside it; keep one of the two forms")
-        return _listed(record["messages"], "messages")
+        return listed_messages(record["messages"], "messages")
     if "prompt" not in record or len(answers) != 1:
         seen = excerpt(", ".join(map(repr, record)) or "none")
         raise CorpusError(f"it has neither 'messages' nor 'prompt' with one 'response' (keys seen: {seen})")
-    return [*_side(record, "prompt", "user"), *_side(record, answers[0], "assistant")]
+    return [*side(record, "prompt", "user"), *side(record, answers[0], "assistant")]
 
 
-def _side(record: dict[str, Any], key: str, role: str) -> list[Message]:
+def side(record: dict[str, Any], key: str, role: str) -> list[Message]:
+    """The messages under `key`: a list of them, or one string that `role` says; CorpusError for anything else."""
     value = record[key]
-    return _listed(value, key) if isinstance(value, list) else [_message({"role": role, "content": value}, repr(key))]
+    return (
+        listed_messages(value, key)
+        if isinstance(value, list)
+        else [_message({"role": role, "content": value}, repr(key))]
+    )
 
 
-def _listed(value: object, key: str) -> list[Message]:
+def listed_messages(value: object, key: str) -> list[Message]:
+    """A list of objects as messages; CorpusError, with `key` or the place, for anything else."""
     if not isinstance(value, list):
         raise CorpusError(f"{key!r} is not a list of messages")
     return [_message(one, f"message {place}") for place, one in enumerate(value, start=1)]
@@ -160,25 +105,3 @@ def _message(value: object, place: str) -> Message:
     if (flaw := text_flaw(content)) is not None:
         raise CorpusError(f"{place} ({role}) {flaw}; fill or remove it")
     return Message(role=role, content=content)
-
-
-def _name(given: object, default: str) -> str:
-    if given is None:
-        return default
-    if isinstance(given, bool) or not isinstance(given, str | int) or text_flaw(str(given)) is not None:
-        raise CorpusError(f"'id' is {excerpt(repr(given))}, which names nothing; use a word or a whole number")
-    return str(given)
-
-
-def _text(record: dict[str, Any], key: str) -> str:
-    value = record.get(key)
-    if not isinstance(value, str) or text_flaw(value) is not None:
-        raise CorpusError(f"the domain under {key!r} is {excerpt(repr(value))}, not a word")
-    return value
-
-
-def _stem(name: str) -> str:
-    for suffix in _SUFFIXES:
-        if name.lower().endswith(suffix):
-            name = name[: -len(suffix)]
-    return name

@@ -77,7 +77,7 @@ def chat_rows(conversations: Iterable[Conversation], tokenizer: PreTrainedTokeni
         raise CorpusError(
             f"none of {len(rendered)} conversations has an answer within {context} tokens; raise context."
         )
-    tokens, lengths, label_mask = _padded(list(kept.values()), context, _padding(tokenizer))
+    tokens, lengths, label_mask = padded(list(kept.values()), context, padding_of(tokenizer))
     return ChatRows(
         tokens=tokens,
         lengths=lengths,
@@ -88,9 +88,10 @@ def chat_rows(conversations: Iterable[Conversation], tokenizer: PreTrainedTokeni
     )
 
 
-def _padded(
+def padded(
     chats: list[RenderedChat], context: int, padding: int
 ) -> tuple[Int[np.ndarray, "row seq_plus_1"], Int[np.ndarray, "row"], Bool[np.ndarray, "row seq"]]:
+    """Tokens cut at `context` labels and padded, the labels of each row, and which of them are learnt."""
     width = min(context + 1, max(len(chat.tokens) for chat in chats))
     tokens = np.full((len(chats), width), padding, dtype=np.int64)
     loss = np.zeros((len(chats), width), dtype=bool)
@@ -101,6 +102,7 @@ def _padded(
     return tokens, lengths, loss[:, 1:]
 
 
-def _padding(tokenizer: PreTrainedTokenizerBase) -> int:
+def padding_of(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The id that fills rows up: PAD, else EOS, BOS or 0."""
     known = (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id)
     return int(next((token for token in known if token is not None), 0))

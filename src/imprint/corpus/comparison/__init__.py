@@ -12,6 +12,7 @@ from imprint.corpus.comparison.divergences import (
 )
 from imprint.corpus.comparison.duplicates import duplicate_groups, jaccard, minhash
 from imprint.corpus.comparison.ngrams import NgramCounts, ngram_counts, surface_tokens
+from imprint.corpus.comparison.reference import SURFACE_FILE, SURFACE_SCALARS, SurfaceScalars, surface_scalars
 from imprint.corpus.comparison.steps import (
     CLASSIFIER_FILE,
     CONTAMINATION_FILE,
@@ -26,6 +27,8 @@ __all__ = [
     "CONTAMINATION_FILE",
     "DIVERGENCES_FILE",
     "MATCHES_FILE",
+    "SURFACE_FILE",
+    "SURFACE_SCALARS",
     "CompareSurface",
     "Contamination",
     "ContaminationMatch",
@@ -35,6 +38,7 @@ __all__ = [
     "FindContamination",
     "NgramCounts",
     "SurfaceClassifier",
+    "SurfaceScalars",
     "TellingToken",
     "classify_corpora",
     "corpus_divergences",
@@ -45,5 +49,6 @@ __all__ = [
     "jaccard",
     "minhash",
     "ngram_counts",
+    "surface_scalars",
     "surface_tokens",
 ]

@@ -13,7 +13,7 @@ from imprint.corpus.comparison.shingles import normalised_words, shingle_hashes
 from imprint.corpus.documents import Corpus, Document
 from imprint.errors import ConfigError, CorpusError
 from imprint.runs import derive
-from imprint.stats import Effect
+from imprint.stats import Effect, Estimate, Undefined
 from imprint.types import Advance, no_progress
 
 MatchKind = Literal["exact", "verbatim", "near"]
@@ -55,8 +55,8 @@ class Contamination:
     """Judged items without any match: the subset to evaluate on."""
     shares: dict[str, Effect]
     """For each training domain the share of all items found in it."""
-    false_positives: Effect
-    """Share of control texts, which are no items, that the same search finds."""
+    false_positives: Estimate
+    """Share of control texts, which are no items, that the same search finds; undefined where no such text can be made."""
     threshold: float
     shingle_words: int
 
@@ -83,7 +83,7 @@ def find_contamination(
 
     Raises:
         ConfigError: a threshold outside (.3, 1], or sizes below 1.
-        CorpusError: fewer than two items, or no control can be made (give `controls`).
+        CorpusError: fewer than two items.
 
     Trust: translations and free paraphrases are not found; answers without their question are not looked for.
     """
@@ -227,18 +227,18 @@ def _passages(documents: list[Document], lengths: list[int], min_words: int, mos
             start = int(generator.integers(len(words) - length + 1))
             text = " ".join(words[start : start + length])
             found.append(Document(id=_PASSAGE + documents[place].id, text=text, domain="control"))
-    if len(found) < 2:
-        raise CorpusError("fewer than two clean training documents are as long as an item; give `controls`.")
     return Corpus(documents=tuple(found))
 
 
 def _false_positives(
     controls: Corpus, documents: Iterable[Document], threshold: float, shingle_words: int, min_words: int
-) -> Effect:
+) -> Estimate:
+    if len(controls) < 2:
+        return Undefined(reason="fewer than two training documents without an item are as long as one; give controls")
     search = _Search(controls.documents, threshold, shingle_words, min_words)
     judged = len(controls) - len(search.unjudged)
     if judged < 2:
-        raise CorpusError(f"only {judged} control text(s) are long and varied enough; give longer `controls`.")
+        return Undefined(reason=f"only {judged} control text(s) are long and varied enough; give longer controls")
     matched = {match.item for match in search.matches(documents) if match.item != _PASSAGE + match.document}
     hits = matched - set(search.unjudged)
     return share(len(hits), judged, metric="control texts found", control="none should be found", unit="item")
