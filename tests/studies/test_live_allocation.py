@@ -91,4 +91,4 @@ def test_a_missing_file_is_refused(tmp_path):
 def test_the_example_is_valid():
     from pathlib import Path
 
-    assert len(load_live_allocation(Path(__file__).parents[2] / "examples" / "allocate_tiny.yaml").arms) == 6
+    assert len(load_live_allocation(Path(__file__).parents[2] / "examples" / "allocation/brackets.yaml").arms) == 6

@@ -68,6 +68,8 @@ class Caution:
     """A calibrated forecaster is wrongly distrusted in at most this share of allocations (Ville's inequality)."""
     abstain_below: float = 0.005
     """Stop when the probability that any arm can still cross within the budget is below this; 0 never stops."""
+    end_one_first: bool = True
+    """Train one arm to its end before giving up, since what happens late is not forecast from early training alone."""
 
 
 ForecasterMaker = Callable[[Sequence[Arm], int], Forecaster]
@@ -111,7 +113,7 @@ class _FreezeThaw:
         crossed = self.forecaster.crossed_by(ledger)
         index = crossing_index(ledger, crossed)
         if chance < self.caution.abstain_below:
-            arm = _nearest_end(ledger)
+            arm = _nearest_end(ledger) if self.caution.end_one_first else None
             if arm is None:
                 return Decision(arm=None, reason="no arm will cross in budget", index=index, chance=chance)
             return Decision(arm=arm, reason="one arm to its end before giving up", index=index, chance=chance)
@@ -122,10 +124,7 @@ class _FreezeThaw:
 
 
 def _nearest_end(ledger: Ledger) -> int | None:
-    """The arm that is cheapest to train to its end; None if one has been, or if the budget ends no arm.
-
-    What happens late in training is not forecast from early training alone.
-    """
+    """The arm that is cheapest to train to its end; None if one has been, or if the budget ends no arm."""
     if any(ledger.depth(number) == arm.depth for number, arm in enumerate(ledger.arms)):
         return None
     costs = {
