@@ -2,7 +2,7 @@
 
 from imprint.errors import InputError
 from imprint.stats.effects import Effect
-from imprint.stats.hypotheses import Hypothesis, Verdict, VerdictWord
+from imprint.stats.hypotheses import Hypothesis, Verdict, VerdictWord, written
 
 
 def judge_gate(hypothesis: Hypothesis, effect: Effect, p: float, *, power: float | None = None) -> Verdict:
@@ -24,18 +24,7 @@ def judge_gate(hypothesis: Hypothesis, effect: Effect, p: float, *, power: float
             f" '{effect.metric}': a gate judges 'greater' on the metric that was registered."
         )
     word, reason = _word(hypothesis, effect, p)
-    return Verdict(
-        **hypothesis.model_dump(),
-        verdict=word,
-        statistic=effect.estimate,
-        p=p,
-        low=effect.low,
-        high=effect.high,
-        n=effect.n,
-        unit=effect.unit,
-        power=power,
-        reason=reason if not effect.note else f"{reason} ({effect.note})",
-    )
+    return written(hypothesis, effect, p, word, reason, power=power)
 
 
 def _word(hypothesis: Hypothesis, effect: Effect, p: float) -> tuple[VerdictWord, str]:

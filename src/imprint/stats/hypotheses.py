@@ -92,16 +92,23 @@ def judge(hypothesis: Hypothesis, effect: Effect, p: float) -> Verdict:
     """
     _require_match(hypothesis, effect, p)
     verdict, reason = _word(hypothesis, effect, p)
+    return written(hypothesis, effect, p, verdict, reason, power=_power(hypothesis, effect))
+
+
+def written(
+    hypothesis: Hypothesis, effect: Effect, p: float, word: VerdictWord, reason: str, *, power: float | None
+) -> Verdict:
+    """The verdict with all that is needed to check it; the effect's note stands after the reason."""
     return Verdict(
         **hypothesis.model_dump(),
-        verdict=verdict,
+        verdict=word,
         statistic=effect.estimate,
         p=p,
         low=effect.low,
         high=effect.high,
         n=effect.n,
         unit=effect.unit,
-        power=_power(hypothesis, effect),
+        power=power,
         reason=reason if not effect.note else f"{reason} ({effect.note})",
     )
 

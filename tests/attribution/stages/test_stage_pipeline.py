@@ -3,14 +3,12 @@ import json
 import numpy as np
 import pytest
 import torch
-from pydantic import ValidationError
 from stage_runs import ROWS, chats, pipeline, save_base, value
 
 from imprint.attribution.stages import (
     REPLAY_TOLERANCE,
     NamedRows,
     RandomPart,
-    ScoredRows,
     StageMetagradient,
     StageScores,
     WithoutRows,
@@ -26,7 +24,7 @@ from imprint.errors import ConfigError
 from imprint.interventions.data import EditedStream, load_rows
 from imprint.models import open_checkpoint
 from imprint.models.finetuning import SupervisedTuning, TuningOrder
-from imprint.runs import Context, Step, Store
+from imprint.runs import Store
 
 
 @pytest.fixture(scope="module")
@@ -125,28 +123,16 @@ def test_names_of_every_kind_of_rows(store, stages, place):
     assert all(name.endswith(f"#{row}") for row, name in enumerate(names))
 
 
-class Known(Step):
-    """Scores that are the rows' numbers."""
-
-    rows: Step
-
-    def execute(self, folder, context: Context) -> None:
-        ids = row_names(context.get(self.rows))
-        StageScores(ids=ids, values=np.arange(len(ids), dtype=np.float64), method="known", checks={}).save(folder)
-
-
 def test_rows_from_both_ends_and_at_random(store, stages):
-    known = Known(rows=stage_back(stages[0], 2).rows)
-
-    def chosen(**fields):
-        return load_rows(store.get(ScoredRows(scores=known, fraction=0.2, **fields))).tolist()
-
-    assert (chosen(end="top"), chosen(end="bottom")) == ([8, 9], [0, 1])
-    assert chosen(end="random", seed=1) == chosen(end="random", seed=1)
-    assert len({tuple(chosen(end="random", seed=seed)) for seed in range(6)}) > 2
-    for fields in ({"end": "random"}, {"end": "top", "seed": 1}):
-        with pytest.raises(ValidationError, match="random rows need a seed"):
-            ScoredRows(scores=known, **fields)
+    ids = row_names(store.get(stage_back(stages[0], 2).rows))
+    known = StageScores(ids=ids, values=np.arange(len(ids), dtype=np.float64), method="known", checks={})
+    assert sorted(known.top(0.2)) == sorted(ids[8:10])
+    assert sorted(known.bottom(0.2)) == sorted(ids[:2])
+    assert known.random(0.2, 1) == known.random(0.2, 1)
+    assert len({known.random(0.2, seed) for seed in range(6)}) > 2
+    spared = ids[:7]
+    assert all(not {*known.random(0.2, seed, without=spared)} & {*spared} for seed in range(20))
+    assert any({*known.random(0.2, seed)} & {*spared} for seed in range(20)), "the mutation: nobody is spared"
 
 
 def test_a_random_part_follows_its_seed_and_share(store, place):

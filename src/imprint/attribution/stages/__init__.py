@@ -1,7 +1,7 @@
 """Which rows of an earlier fine-tuning stage moved the outcome after the last one: TracIn, metagradients, datamodels."""
 
 from imprint.attribution.stages.datamodel import StageDatamodel, fit_subsets, subset_pipelines
-from imprint.attribution.stages.left_out import End, NamedRows, RandomPart, ScoredRows, WithoutRows, without
+from imprint.attribution.stages.left_out import NamedRows, RandomPart, WithoutRows, without
 from imprint.attribution.stages.metagradient import REPLAY_TOLERANCE, StageMetagradient
 from imprint.attribution.stages.names import row_names
 from imprint.attribution.stages.pipeline import chain, edited, order_of, stage_back
@@ -11,10 +11,8 @@ from imprint.attribution.stages.tracin import StageTracIn
 
 __all__ = [
     "REPLAY_TOLERANCE",
-    "End",
     "NamedRows",
     "RandomPart",
-    "ScoredRows",
     "StageDatamodel",
     "StageMetagradient",
     "StageQuestion",

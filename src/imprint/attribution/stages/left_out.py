@@ -2,22 +2,17 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from imprint.attribution.stages.names import row_names
 from imprint.attribution.stages.pipeline import edited, order_of, stage_back
-from imprint.attribution.stages.scores import StageScores
 from imprint.corpus import Stream
 from imprint.errors import ConfigError
 from imprint.interventions.data import ROWS_FILE, load_rows
 from imprint.models.finetuning import FineTuning
 from imprint.runs import Context, Step, derive
-
-End = Literal["top", "bottom", "random"]
-"""The rows that raise the outcome most, those that lower it most (or raise it least), or as many at random."""
 
 
 class NamedRows(Step):
@@ -29,32 +24,6 @@ class NamedRows(Step):
     def execute(self, folder: Path, context: Context) -> None:
         """Find and save them."""
         np.save(folder / ROWS_FILE, _places(row_names(context.get(self.rows)), self.names))
-
-
-class ScoredRows(Step):
-    """Rows from one end of a stage's scores, or at random, as `rows.npy`."""
-
-    scores: Step
-    """Any step of this package that leaves `StageScores`."""
-    end: End
-    fraction: float = Field(default=0.05, gt=0, lt=1)
-    seed: int | None = Field(default=None, ge=0)
-    """Draws the random rows; None for the two ends."""
-
-    @model_validator(mode="after")
-    def _seed_for_random_rows(self) -> "ScoredRows":
-        if (self.seed is None) == (self.end == "random"):
-            raise ValueError("random rows need a seed, and the top and the bottom take none")
-        return self
-
-    def execute(self, folder: Path, context: Context) -> None:
-        """Choose and save them."""
-        scores = StageScores.load(context.get(self.scores))
-        if self.seed is not None:
-            names = scores.random(self.fraction, self.seed)
-        else:
-            names = scores.top(self.fraction) if self.end == "top" else scores.bottom(self.fraction)
-        np.save(folder / ROWS_FILE, _places(scores.ids, names))
 
 
 class RandomPart(Step):

@@ -59,7 +59,9 @@ def _evidence(metric: str, found: Verdict, gated: bool) -> Evidence:
             high=found.high,
             n=found.n,
             unit=found.unit,
-            control="as many random rows left out" if metric == REMOVAL else "conditions shuffled over outcomes",
+            control="as many random rows left out, or none"
+            if metric == REMOVAL
+            else "conditions shuffled over outcomes",
             metric=found.metric,
         ),
         passed=None if gated else supported(found),

@@ -15,7 +15,7 @@ METRICS = {
     CLASSIFIER: "balanced held-out accuracy of a bag of tokens that names a document's condition",
     VARIANCE: "share of the variance of pipelines that lies between conditions, seeds as blocks where they are shared: ICC(3,1)",
     REPRESENTATION: "largest rank correlation, in size, of a registered representation scalar with the condition means",
-    REMOVAL: "shift towards the other conditions by removing the driving rows rather than random ones, in sd of a pipeline",
+    REMOVAL: "shift towards the other conditions by removing the driving rows, not random ones or none, in sd of a pipeline",
 }
 """By metric, what it is; all but the classifier's name their outcome after a dot: removal.shift.alignment."""
 GATE = 0.01

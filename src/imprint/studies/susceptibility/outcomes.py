@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 import polars as pl
+from jaxtyping import Float64
 
 from imprint.capabilities import ItemMargins
 from imprint.models import Train
@@ -23,15 +24,15 @@ def run_pipelines(
     study: SusceptibilityStudy, todo: Sequence[Pipeline], store: Store, executor: Executor, reporter: Reporter
 ) -> None:
     """Train all stages of every pipeline, level by level; what is there is not trained again."""
-    bases = _once([one.base for one in todo])
+    bases = once([one.base for one in todo])
     updates = sum(step.updates if isinstance(step, Train) else 1 for step in bases)
     executor.run(bases, store, progress=reporter, stage="base model", units=updates)
     levels: list[list[FineTuning]] = [[one.stages[place] for one in todo] for place in range(len(study.stages) - 1)]
     levels.append([final for one in todo for final in one.finals])
-    inputs = _once([one.rows for level in levels for one in level])
+    inputs = once([one.rows for level in levels for one in level])
     executor.run(inputs, store, progress=reporter, stage="read and render chats", units=len(inputs))
     for stage, level in zip(study.stages, levels, strict=True):
-        run_stage(_once(level), store, executor, reporter, stage=f"stage: {stage.name}")
+        run_stage(once(level), store, executor, reporter, stage=f"stage: {stage.name}")
 
 
 def run_stage(steps: Sequence[FineTuning], store: Store, executor: Executor, reporter: Reporter, *, stage: str) -> None:
@@ -45,7 +46,7 @@ def measure_outcomes(
 ) -> pl.DataFrame:
     """Every evaluation item of every finished model: condition, pipeline, stage, sample, metric, value.
 
-    The value of an outcome is the item's margin in nats, or 1 and 0 for preferred and not.
+    Values as `item_values`.
     """
     places = [(outcome, one, number) for outcome in study.outcomes for one in todo for number in range(len(one.finals))]
     executor.run(
@@ -64,11 +65,15 @@ def measure_outcomes(
 
 def _items(outcome: Outcome, one: Pipeline, number: int, folder: Path) -> pl.DataFrame:
     found = ItemMargins.load(folder)
-    values = found.margins if outcome.measure == "margin" else (found.margins > 0).astype(np.float64)
     place = {"condition": one.condition, "pipeline": one.seed, "stage": number, "metric": outcome.name}
-    return pl.DataFrame({"sample": found.ids, "value": values}).with_columns(
+    return pl.DataFrame({"sample": found.ids, "value": item_values(outcome, found)}).with_columns(
         *(pl.lit(value).alias(name) for name, value in place.items())
     )
+
+
+def item_values(outcome: Outcome, found: ItemMargins) -> Float64[np.ndarray, "item"]:
+    """The outcome of every item: its margin in nats, or 1 and 0 for preferred and not."""
+    return found.margins if outcome.measure == "margin" else (found.margins > 0).astype(np.float64)
 
 
 def runs_of(table: pl.DataFrame, metric: str, *, only: Collection[str] | None = None) -> pl.DataFrame:
@@ -97,5 +102,6 @@ def condition_means(table: pl.DataFrame, metric: str) -> dict[str, float]:
     return dict(means.iter_rows())
 
 
-def _once(steps: Sequence[_Step]) -> list[_Step]:
+def once(steps: Sequence[_Step]) -> list[_Step]:
+    """Each step once, in the order of appearance; equal steps have equal keys."""
     return list({step.key: step for step in steps}.values())

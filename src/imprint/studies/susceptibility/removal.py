@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -29,8 +28,8 @@ from imprint.stats import Effect, Hypothesis, Undefined, judge_gate
 from imprint.stats.gates import shift_gate
 from imprint.studies.susceptibility.config import SusceptibilityStudy
 from imprint.studies.susceptibility.examined import Examined, NotExamined
-from imprint.studies.susceptibility.options import Outcome, RemovalOptions
-from imprint.studies.susceptibility.outcomes import run_stage
+from imprint.studies.susceptibility.options import RemovalOptions
+from imprint.studies.susceptibility.outcomes import item_values, once, run_stage
 from imprint.studies.susceptibility.pipelines import Pipeline, evaluation_pairs, measured
 
 Arm = Literal["untouched", "drivers", "opposite", "random"]
@@ -210,10 +209,10 @@ def _rerun(
 ) -> None:
     finals = [final for plan in plans for arm in plan.arms.values() for final in arm]
     lines = [chain(final) for final in finals]
-    orders = list({step.key: step for line in lines for stage in line if (step := stage.stream) is not None}.values())
+    orders = once([step for line in lines for stage in line if (step := stage.stream) is not None])
     executor.run(orders, store, progress=reporter, stage="leave rows out", units=len(orders))
     for place in range(study.condition_stage, len(study.stages)):
-        level = list({line[place].key: line[place] for line in lines}.values())
+        level = once([line[place] for line in lines])
         run_stage(level, store, executor, reporter, stage=f"without rows: {study.stages[place].name}")
 
 
@@ -230,7 +229,8 @@ def _removal(
     arms: dict[Arm, tuple[FineTuning, ...]] = {"untouched": plan.untouched, **plan.arms}
     steps = [measured(study, study.outcomes[0], final) for arm in arms.values() for final in arm]
     folders = executor.run(steps, store, progress=reporter, stage=f"measure: {plan.condition}", units=len(steps))
-    values = np.array([_value(study.outcomes[0], folder) for folder in folders]).reshape(len(arms), -1)
+    means = [item_values(study.outcomes[0], ItemMargins.load(folder)).mean() for folder in folders]
+    values = np.array(means, dtype=np.float64).reshape(len(arms), -1)
     outcomes = dict(zip(arms, values, strict=True))
 
     def shift(treated: Arm, control: Arm) -> tuple[Effect, float]:
@@ -249,11 +249,6 @@ def _removal(
         p=p,
         others={f"{treated}, {control}": shift(treated, control)[0] for treated, control in _PAIRS},
     )
-
-
-def _value(outcome: Outcome, folder: Path) -> float:
-    margins = ItemMargins.load(folder).margins
-    return float(margins.mean() if outcome.measure == "margin" else (margins > 0).mean())
 
 
 def _shift(differences: Float64[np.ndarray, "seed"], freedom: int, metric: str, control: str) -> tuple[Effect, float]:

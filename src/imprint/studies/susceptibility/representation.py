@@ -25,6 +25,7 @@ from imprint.studies.susceptibility.config import SusceptibilityStudy
 from imprint.studies.susceptibility.correlation import registered_outcomes, screened
 from imprint.studies.susceptibility.hypotheses import REPRESENTATION
 from imprint.studies.susceptibility.options import RepresentationOptions
+from imprint.studies.susceptibility.outcomes import once
 from imprint.studies.susceptibility.pipelines import Pipeline
 
 PROBED = 64
@@ -61,7 +62,7 @@ def probe_checkpoints(
     """Measure every checkpoint on the same conversations, axes taken from the base model, and set it against outcomes."""
     steps = [_measure(study, options, one.before_last) for one in ran]
     references = [_measure(study, options, one.base) for one in ran]
-    every = list({step.key: step for step in (*steps, *references)}.values())
+    every = once([*steps, *references])
     executor.run(every, store, progress=reporter, stage="read the checkpoints", units=len(every))
     scalars = [
         CheckpointScalars(measured=step, reference=reference, whiten=options.whiten, seed=study.seed)
