@@ -1,1 +1,1 @@
-"""Interventions do(x): on training data (`data`) and on activations of a running model (`activations`)."""
+"""Interventions do(x): on training data (`data`), on activations (`activations`), on components in training (`training`)."""

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from transformers import PreTrainedModel
 from imprint.corpus import TOKENIZER_FOLDER, Packed, Stream
 from imprint.errors import ConfigError
 from imprint.models.loading import load_model
-from imprint.models.training import Architecture, Device, Optimisation, checkpoint_name, train
+from imprint.models.training import Architecture, Device, Optimisation, checkpoint_name, train, unedited
 from imprint.runs import Context, Step
 
 
@@ -56,6 +57,10 @@ class Train(Step):
         regular = range(self.first_step, self.last_step, self.checkpoint_every)
         return [*regular, self.last_step]
 
+    def around(self, model: PreTrainedModel, update: int) -> AbstractContextManager[None]:
+        """What holds during an update; nothing in a plain run."""
+        return unedited(model, update)
+
     def execute(self, folder: Path, context: Context) -> None:
         """Train and leave checkpoints `step_XXXXXXXX/` that `from_pretrained` opens, with the tokenizer if there is one."""
         torch.set_num_threads(1)
@@ -75,6 +80,7 @@ class Train(Step):
             start=self._start(context),
             checkpoints=self.checkpoints,
             keep_moments=self.checkpoints if self.keep_moments else (),
+            around=self.around,
             advance=context.advance,
         )
         tokenizer = context.get(self.packed) / TOKENIZER_FOLDER

@@ -1,7 +1,8 @@
 """Training from scratch (or from a checkpoint) on an ordered stream, deterministic to the byte on one machine."""
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +25,13 @@ from imprint.types import Advance, no_progress
 
 AUTOSAVE_STEPS = 200
 Device = Literal["cpu", "cuda"]
+Around = Callable[[PreTrainedModel, int], AbstractContextManager[None]]
+"""What holds while an update, counted from 0, is computed: a context around forward and backward pass."""
+
+
+def unedited(model: PreTrainedModel, update: int) -> AbstractContextManager[None]:
+    """An update of the plain model."""
+    return nullcontext()
 
 
 class Architecture(BaseModel):
@@ -176,12 +184,14 @@ def train(
     start: Path | None = None,
     checkpoints: Collection[int] = (),
     keep_moments: Collection[int] = (),
+    around: Around = unedited,
     advance: Advance = no_progress,
 ) -> None:
     """Train on `stream[first_step:]` and leave checkpoints in `folder`; a killed run resumes to the same bytes.
 
     `checkpoints` are counted in finished updates (0 = before the first); the last step is always kept. `start` is the
     checkpoint folder to begin from, with moments. `seed` feeds dropout only; order and weights come from `stream`.
+    `around` holds during each update: interventions on components act there.
     The model ends on the CPU, wherever it was trained. Trust: on a GPU, sums come in another order, so runs are the same
     to the byte on the CPU only.
 
@@ -213,7 +223,8 @@ def train(
             if step > first_step and step % AUTOSAVE_STEPS == 0:
                 _autosave(model, optimiser, folder, step)
             torch.manual_seed(derive(seed, "dropout", step))
-            _update(model, optimiser, optimisation, batches, step)
+            with around(model, step):
+                _update(model, optimiser, optimisation, batches, step)
             step += 1
             advance(1)
     model.to("cpu")  # type: ignore[arg-type]

@@ -1,0 +1,12 @@
+"""Interventions on components while a model trains: heads and neurons ablated or clamped, sites scaled, attention sharpened.
+
+edit      TrainingEdit: what is done, where, to how many units, in which updates
+effect    edited: a model with the edits of one update in place
+steps     TrainEdited: a training run under edits, content-addressed
+"""
+
+from imprint.interventions.training.edit import TrainingEdit
+from imprint.interventions.training.effect import edited
+from imprint.interventions.training.steps import TrainEdited
+
+__all__ = ["TrainEdited", "TrainingEdit", "edited"]
