@@ -32,7 +32,7 @@ from imprint.studies import (
     run_perturbation_study,
     run_susceptibility_study,
 )
-from imprint.studies.susceptibility import DESIGN_FILE
+from imprint.studies.registration import DESIGN_FILE
 
 
 def conduct(study: Study, out: Path, *, executor: Executor, as_json: bool) -> Result:

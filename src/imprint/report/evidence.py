@@ -9,7 +9,7 @@ import polars as pl
 from imprint.report.susceptibility_evidence import susceptibility_numbers
 from imprint.runs import atomic_file, file_digest, versions, write_json
 from imprint.studies import MechanismResult, PerturbationResult, SusceptibilityResult
-from imprint.studies.susceptibility import DESIGN_FILE
+from imprint.studies.registration import DESIGN_FILE
 
 Result = MechanismResult | PerturbationResult | SusceptibilityResult
 """What a study of any kind found."""

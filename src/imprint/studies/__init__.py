@@ -1,5 +1,6 @@
 """Studies: whole experiments as short, readable compositions of the rooms below."""
 
+from imprint.studies.emergence import EmergenceResult, EmergenceStudy, run_emergence_study
 from imprint.studies.files import STUDIES, Study, load_mechanism_study, load_study, parse_study, study_schema
 from imprint.studies.mechanism import (
     BOILERPLATE,
@@ -56,6 +57,8 @@ __all__ = [
     "Corpora",
     "CorpusOptions",
     "DomainShare",
+    "EmergenceResult",
+    "EmergenceStudy",
     "InterventionOptions",
     "MechanismResult",
     "MechanismStudy",
@@ -78,6 +81,7 @@ __all__ = [
     "load_mechanism_study",
     "load_study",
     "parse_study",
+    "run_emergence_study",
     "run_mechanism_study",
     "run_perturbation_study",
     "run_susceptibility_study",

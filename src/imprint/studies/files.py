@@ -12,15 +12,17 @@ import yaml
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from imprint.errors import ConfigError, InputError
+from imprint.studies.emergence import EmergenceStudy
 from imprint.studies.mechanism.config import MechanismStudy
 from imprint.studies.perturbation import PerturbationStudy
 from imprint.studies.susceptibility import SusceptibilityStudy
 
-Study = MechanismStudy | PerturbationStudy | SusceptibilityStudy
+Study = MechanismStudy | PerturbationStudy | SusceptibilityStudy | EmergenceStudy
 STUDIES: Mapping[str, type[Study]] = {
     "mechanism": MechanismStudy,
     "perturbation": PerturbationStudy,
     "susceptibility": SusceptibilityStudy,
+    "emergence": EmergenceStudy,
 }
 """What `kind` may say."""
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}")

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
@@ -11,11 +12,14 @@ from imprint.emergence.allocation import (
     OURS,
     AuditLog,
     Comparison,
+    Prior,
     Problem,
     TaskWorld,
     allocate,
     compare,
+    contenders,
     freeze_thaw,
+    history_of,
     over_oracle,
     problems,
     race,
@@ -26,6 +30,8 @@ from imprint.emergence.allocation import (
 from imprint.errors import ConfigError
 from imprint.runs import Reporter, silent
 from imprint.stats import Effect
+
+PriorName = Literal["learned", "default"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,10 +103,14 @@ def replay_history(
     target: float | None = None,
     budget: float = 1.0,
     replications: int = 10,
+    prior: PriorName = "learned",
     audit: Path | None = None,
     reporter: Reporter = silent,
 ) -> Replayed:
     """Replay every policy on a table of scores; `where` holds COLUMN=VALUE conditions.
+
+    With `prior="learned"` freeze-thaw meets every task with what the other tasks of the replay taught, never that task itself;
+    with "default" it knows nothing of any.
 
     Raises:
         ConfigError: the table or an option cannot be used, or no arm ever reaches a target.
@@ -113,10 +123,19 @@ def replay_history(
     if len({one.task for one in solvable}) < 2:
         raise ConfigError("fewer than two tasks have an arm that reaches the target: lower it, or give more tasks")
     with reporter.stage("replay allocation policies", len(solvable) * replications) as advance:
-        raced = race(solvable, replications=replications, budget_share=budget, advance=advance)
+        taught = taught_priors(worlds) if prior == "learned" else None
+        policies = partial(contenders, taught=taught)
+        raced = race(solvable, policies=policies, replications=replications, budget_share=budget, advance=advance)
     if audit is not None:
-        write_audit(solvable, budget, audit)
+        write_audit(solvable, budget, audit, taught)
     return summarise(raced, solvable, replications, budget, _notes(worlds, len(posed) - len(solvable)))
+
+
+def taught_priors(worlds: Sequence[TaskWorld]) -> dict[str, Prior]:
+    """For every task the prior that all other tasks teach."""
+    base = Prior()
+    history = history_of(worlds, base)
+    return {one.task: history.prior(base, without=one.task) for one in worlds}
 
 
 def conditions(where: Sequence[str]) -> dict[str, str]:
@@ -142,11 +161,14 @@ def _notes(worlds: Sequence[TaskWorld], unsolved: int) -> tuple[str, ...]:
     )
 
 
-def write_audit(solvable: Sequence[Problem], budget: float, path: Path) -> None:
+def write_audit(
+    solvable: Sequence[Problem], budget: float, path: Path, taught: Mapping[str, Prior] | None = None
+) -> None:
     """Freeze-thaw's decisions on all arms of every problem, one after another, into one JSONL file."""
     log = AuditLog(path)
     for one in solvable:
-        allocate(one.world, freeze_thaw(), target=one.target, budget=budget * one.world.total_cost, seed=0, on_row=log)
+        policy = freeze_thaw(prior=None if taught is None else taught[one.task])
+        allocate(one.world, policy, target=one.target, budget=budget * one.world.total_cost, seed=0, on_row=log)
 
 
 def summarise(

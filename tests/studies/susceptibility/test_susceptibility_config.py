@@ -5,8 +5,9 @@ from tiny_study import study_file, tiny_study
 
 from imprint.errors import ConfigError
 from imprint.studies import SusceptibilityStudy
+from imprint.studies.registration import register_design
 from imprint.studies.susceptibility import default_hypotheses, metric_of
-from imprint.studies.susceptibility.design import register_design
+from imprint.studies.susceptibility.design import design_of
 
 
 def test_defaults_register_four_hypotheses_in_order_of_cost(tmp_path):
@@ -96,8 +97,11 @@ def test_a_misspelt_key_within_a_stage_has_a_suggestion(tmp_path):
 
 def test_a_design_is_registered_once_wherever_its_files_lie(tmp_path):
     first, moved = tiny_study(tmp_path / "here"), tiny_study(tmp_path / "there")
-    digest = register_design(first, tmp_path / "out")
-    assert register_design(moved, tmp_path / "out") == digest
-    assert register_design(first.model_copy(update={"deviations": ("one seed died",)}), tmp_path / "out") == digest
+    digest = register_design(design_of(first), tmp_path / "out")
+    assert register_design(design_of(moved), tmp_path / "out") == digest
+    assert (
+        register_design(design_of(first.model_copy(update={"deviations": ("one seed died",)})), tmp_path / "out")
+        == digest
+    )
     with pytest.raises(ConfigError, match="seed changed"):
-        register_design(tiny_study(tmp_path, seed=1), tmp_path / "out")
+        register_design(design_of(tiny_study(tmp_path, seed=1)), tmp_path / "out")

@@ -7,9 +7,8 @@
 - `study`: the whole on one screen
 """
 
+from imprint.studies.examined import Examined, NotExamined, supported
 from imprint.studies.susceptibility.config import SusceptibilityStudy
-from imprint.studies.susceptibility.design import DESIGN_FILE
-from imprint.studies.susceptibility.examined import Examined, NotExamined, supported
 from imprint.studies.susceptibility.explanation import Explanation, Named, explain
 from imprint.studies.susceptibility.hypotheses import (
     CLASSIFIER,
@@ -41,7 +40,6 @@ from imprint.studies.susceptibility.verdicts import examine, judge_variance
 
 __all__ = [
     "CLASSIFIER",
-    "DESIGN_FILE",
     "METRICS",
     "REMOVAL",
     "REPRESENTATION",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from imprint.stats import Claim, Effect, Evidence, Hypothesis, Verdict
-from imprint.studies.susceptibility.examined import Examined, supported
+from imprint.studies.examined import Examined, supported
 from imprint.studies.susceptibility.explanation import Explanation
 from imprint.studies.susceptibility.hypotheses import REMOVAL, REPRESENTATION, SURFACE, metric_of
 from imprint.studies.susceptibility.removal import RemovalFinding

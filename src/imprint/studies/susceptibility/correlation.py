@@ -8,7 +8,7 @@ from scipy import stats
 
 from imprint.errors import InputError
 from imprint.stats import Effect, Hypothesis, ScalarScreen, Undefined, correlation_gate, judge_gate, scalar_screen
-from imprint.studies.susceptibility.examined import Examined, NotExamined
+from imprint.studies.examined import Examined, NotExamined
 from imprint.studies.susceptibility.hypotheses import metric_of
 
 

@@ -1,42 +1,18 @@
-"""The record of what is to be done, written before anything is trained: stages, seeds, scalars, order, stopping rules."""
+"""What a susceptibility study is going to do, to be registered: stages, seeds, scalars, order, stopping rules."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from imprint.errors import ConfigError
-from imprint.runs import digest, file_digest, read_json, write_json
+from imprint.runs import file_digest
 from imprint.studies.susceptibility.config import SusceptibilityStudy
 
-DESIGN_FILE = "design.json"
 
-
-def register_design(study: SusceptibilityStudy, out: Path) -> str:
-    """Write the design, but for the title and for deviations that are told later; its digest.
-
-    Raises:
-        ConfigError: another design was begun in this folder.
-    """
-    design = check_design(study, out)
-    if not (out / DESIGN_FILE).exists():
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(out / DESIGN_FILE, {"digest": digest(design), "design": design})
-    return digest(design)
-
-
-def check_design(study: SusceptibilityStudy, out: Path) -> dict[str, Any]:
-    """The design; ConfigError if the folder holds another one."""
+def design_of(study: SusceptibilityStudy) -> dict[str, Any]:
+    """The design, but for the title and for deviations that are told later."""
     design: dict[str, Any] = _plain(study.model_dump(exclude={"title", "deviations", "hypotheses"}))
     if study.base.model is not None and Path(study.base.model).exists():
         design["base"]["model"] = Path(study.base.model).name
-    path = out / DESIGN_FILE
-    if path.exists() and read_json(path)["design"] != design:
-        before = read_json(path)["design"]
-        changed = ", ".join(name for name in design if before.get(name) != design[name])
-        raise ConfigError(
-            f"'{out.name}' was begun with another design ({changed} changed); choose another --out folder, or put the old"
-            " design back and tell what was done otherwise under 'deviations'"
-        )
     return design
 
 

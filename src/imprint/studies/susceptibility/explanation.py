@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from imprint.stats import Hypothesis, Verdict
-from imprint.studies.susceptibility.examined import Examined, supported
+from imprint.studies.examined import Examined, supported
 from imprint.studies.susceptibility.hypotheses import REMOVAL, REPRESENTATION, SURFACE, VARIANCE, metric_of
 
 Named = Literal["few conversations", "surface", "representation", "unexplained", "nothing to explain", "unknown"]

@@ -26,8 +26,8 @@ from imprint.models.finetuning import FineTuning
 from imprint.runs import Executor, Reporter, Step, Store, derive
 from imprint.stats import Effect, Hypothesis, Undefined, judge_gate
 from imprint.stats.gates import shift_gate
+from imprint.studies.examined import Examined, NotExamined
 from imprint.studies.susceptibility.config import SusceptibilityStudy
-from imprint.studies.susceptibility.examined import Examined, NotExamined
 from imprint.studies.susceptibility.options import RemovalOptions
 from imprint.studies.susceptibility.outcomes import item_values, once, run_stage
 from imprint.studies.susceptibility.pipelines import Pipeline, evaluation_pairs, measured

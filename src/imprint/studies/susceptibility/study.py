@@ -9,12 +9,12 @@ import polars as pl
 from imprint.runs import Executor, Reporter, Store, silent
 from imprint.stats import Claim, Hypothesis, Undefined
 from imprint.studies.clock import Clock
-from imprint.studies.registration import check_registered, register
+from imprint.studies.examined import Examined, NotExamined
+from imprint.studies.registration import check_design, check_registered, register, register_design
 from imprint.studies.susceptibility.claims import draw_claims
 from imprint.studies.susceptibility.config import SusceptibilityStudy
 from imprint.studies.susceptibility.correlation import judge_correlation
-from imprint.studies.susceptibility.design import check_design, register_design
-from imprint.studies.susceptibility.examined import Examined, NotExamined
+from imprint.studies.susceptibility.design import design_of
 from imprint.studies.susceptibility.explanation import Explanation, explain
 from imprint.studies.susceptibility.hypotheses import (
     CLASSIFIER,
@@ -84,13 +84,14 @@ def run_susceptibility_study(
     """
     check_inputs(study)
     check_registered(study.hypotheses, out)
-    check_design(study, out)
+    design = design_of(study)
+    check_design(design, out)
     store, clock = Store(out / "store"), Clock.of(out)
     with clock.stage("contamination"):
         contamination = search_contamination(study, store, reporter)
     with clock.stage("surface"):
         measure_surfaces(study, store, reporter)
-    register_design(study, out)
+    register_design(design, out)
     registration = register(study.hypotheses, out)
     ran = pipelines(study)
     with clock.stage("pipelines"):

@@ -18,9 +18,9 @@ from imprint.corpus.comparison import (
 )
 from imprint.runs import Reporter, Step, Store, read_json
 from imprint.stats import Effect, Hypothesis, ScalarScreen, Undefined, judge_gate
+from imprint.studies.examined import Examined
 from imprint.studies.susceptibility.config import SusceptibilityStudy
 from imprint.studies.susceptibility.correlation import registered_outcomes, screened
-from imprint.studies.susceptibility.examined import Examined
 from imprint.studies.susceptibility.hypotheses import SURFACE
 from imprint.studies.susceptibility.options import CONDITION, PreferenceStage
 

@@ -16,7 +16,7 @@ from imprint.stats import (
 )
 from imprint.stats.effects import Effect
 from imprint.stats.two_way import crossed
-from imprint.studies.susceptibility.examined import Examined, NotExamined, supported
+from imprint.studies.examined import Examined, NotExamined, supported
 from imprint.studies.susceptibility.options import StoppingRule
 
 
