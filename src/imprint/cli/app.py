@@ -20,7 +20,10 @@ app = App(
 
 app.command("imprint.cli.demo:demo", help="The whole story on real text found on this machine: CPU, no network.")
 app.command("imprint.cli.run:run", help="Run a study file; the same command resumes it after any crash.")
-app.command("imprint.cli.train:train", help="Train the untouched runs of a study and say when the mechanism emerged.")
+app.command(
+    "imprint.cli.train:train",
+    help="Train the untouched runs of a study, and with --intervene runs under interventions on training.",
+)
 app.command("imprint.cli.cluster:cluster", name="cluster", help="Divide a corpus into clusters and describe each.")
 app.command(
     "imprint.cli.locate:locate",

@@ -11,6 +11,7 @@ from imprint.corpus.clusters import SHEET_CSV, SHEET_HTML, SHEET_KEY
 from imprint.report import (
     ReportData,
     Result,
+    emergence_report,
     evidence,
     load_report_data,
     perturbation_report,
@@ -22,12 +23,15 @@ from imprint.report import (
 )
 from imprint.runs import Executor, read_json, write_bytes_atomic
 from imprint.studies import (
+    EmergenceResult,
+    EmergenceStudy,
     MechanismResult,
     MechanismStudy,
     PerturbationResult,
     Study,
     SusceptibilityResult,
     SusceptibilityStudy,
+    run_emergence_study,
     run_mechanism_study,
     run_perturbation_study,
     run_susceptibility_study,
@@ -71,6 +75,8 @@ def _run(study: Study, out: Path, executor: Executor, reporter: TerminalReporter
         return run_mechanism_study(study, out, executor=executor, reporter=reporter)
     if isinstance(study, SusceptibilityStudy):
         return run_susceptibility_study(study, out, executor=executor, reporter=reporter)
+    if isinstance(study, EmergenceStudy):
+        return run_emergence_study(study, out, executor=executor, reporter=reporter)
     return run_perturbation_study(study, out, executor=executor, reporter=reporter)
 
 
@@ -80,4 +86,6 @@ def _report(result: Result, out: Path, command: str, created: str) -> ReportData
     if isinstance(result, SusceptibilityResult):
         registered = read_json(out / DESIGN_FILE)["digest"]
         return susceptibility_report(result, design=registered, command=command, created=created)
+    if isinstance(result, EmergenceResult):
+        return emergence_report(result, command=command, created=created)
     return perturbation_report(result, command=command, created=created)

@@ -18,12 +18,12 @@ from imprint.mechanisms.circuits import induction_circuit
 from imprint.mechanisms.fresh_models import LEAST_INITIAL_MODELS, largest_score, largest_scores
 from imprint.mechanisms.head_table import HeadMechanism, score_heads
 from imprint.mechanisms.induction import prefix_matching, previous_token
-from imprint.mechanisms.locate import locate, prefix_maximum
+from imprint.mechanisms.locate import locate, prefix_maximum, probe_patterns
 from imprint.mechanisms.ov_circuit import has_direct_path
 from imprint.mechanisms.patching import denoising
 from imprint.mechanisms.standard import MECHANISMS, OV_MECHANISMS, standard_mechanism
 from imprint.mechanisms.successor import ordinal_pairs
-from imprint.models import Component, Train, attention_patterns, checkpoint_steps, open_checkpoint
+from imprint.models import Component, Train, checkpoint_steps, open_checkpoint
 from imprint.runs import Context, Step, write_json
 
 TRAJECTORY_FILE = "trajectory.parquet"
@@ -102,10 +102,13 @@ class Trajectory(Step):
         heads: list[dict[str, object]] = []
         for step in checkpoint_steps(trained):
             model = open_checkpoint(trained, step)
-            scores = list(_head_scores(model, probes, mechanisms))
+            with self.run.as_trained(model, step):
+                scores = list(_head_scores(model, probes, mechanisms))
+                measured = list(panel.measure(model, probes))
             heads.extend({"step": step, **score} for score in scores)
-            rows.extend({"step": step, "metric": name, "value": value} for name, value in _summary(scores))
-            rows.extend({"step": step, "metric": name, "value": value} for name, value in panel.measure(model, probes))
+            rows.extend(
+                {"step": step, "metric": name, "value": value} for name, value in (*_summary(scores), *measured)
+            )
             context.advance(1)
         pl.DataFrame(rows).write_parquet(folder / TRAJECTORY_FILE)
         pl.DataFrame(heads).write_parquet(folder / HEADS_FILE)
@@ -122,7 +125,7 @@ def _measurable(names: Sequence[str], model: PreTrainedModel, context: Context) 
 def _head_scores(
     model: PreTrainedModel, probes: list[RepeatProbe], mechanisms: Mapping[str, HeadMechanism]
 ) -> Iterator[dict[str, object]]:
-    panels = [attention_patterns(model, probe.tokens) for probe in probes]
+    panels = probe_patterns(model, probes)
     prefix = torch.stack([prefix_matching(panel, probe) for panel, probe in zip(panels, probes, strict=True)]).mean(0)
     previous = torch.stack([previous_token(panel) for panel in panels]).mean(0)
     others = {name: mechanism.rows(model).mean(-1) for name, mechanism in mechanisms.items()}

@@ -61,6 +61,10 @@ class Train(Step):
         """What holds during an update; nothing in a plain run."""
         return unedited(model, update)
 
+    def as_trained(self, model: PreTrainedModel, step: int) -> AbstractContextManager[None]:
+        """What holds while the checkpoint after `step` updates is measured: what held in its last update."""
+        return self.around(model, max(step - 1, 0))
+
     def execute(self, folder: Path, context: Context) -> None:
         """Train and leave checkpoints `step_XXXXXXXX/` that `from_pretrained` opens, with the tokenizer if there is one."""
         torch.set_num_threads(1)

@@ -1,6 +1,6 @@
 """Studies: whole experiments as short, readable compositions of the rooms below."""
 
-from imprint.studies.emergence import EmergenceResult, EmergenceStudy, run_emergence_study
+from imprint.studies.emergence import EmergenceResult, EmergenceStudy, run_emergence_study, train_interventions
 from imprint.studies.files import STUDIES, Study, load_mechanism_study, load_study, parse_study, study_schema
 from imprint.studies.mechanism import (
     BOILERPLATE,
@@ -34,6 +34,7 @@ from imprint.studies.mechanism import (
     judge_all,
     run_mechanism_study,
     top_documents,
+    train_under,
     train_untouched,
     workers,
 )
@@ -87,6 +88,8 @@ __all__ = [
     "run_susceptibility_study",
     "study_schema",
     "top_documents",
+    "train_interventions",
+    "train_under",
     "train_untouched",
     "workers",
 ]

@@ -65,6 +65,7 @@ def random_directions(
 
     Trust: read `overlap`: an original that holds nearly all the variance it could has no control that is different.
     """
+    states = states.cpu()
     if isinstance(intervention.edit, Sign | RandomSign):
         return Control(intervention=replace(intervention, edit=RandomSign(seed=seed, rms=intervention.edit.rms)))
     if isinstance(intervention.edit, Combined):
@@ -152,6 +153,7 @@ def change_rms(intervention: Intervention, states: Float[Tensor, "token width"])
 
     Tables of single tokens (Patch, Sign) are applied to reference states as if drawn from any token.
     """
+    states = states.cpu()
     edit, tokens = _of_any_token(intervention.edit, states), len(states)
     at = Tokens(
         rows=torch.arange(tokens),

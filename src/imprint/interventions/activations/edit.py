@@ -1,8 +1,8 @@
 """`Edit`: what is done to a hidden state, a frozen value; nothing at all at dose 0."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
-from typing import ClassVar
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -14,6 +14,8 @@ from imprint.interventions.activations.tokens import Tokens
 
 States = Float[Tensor, "batch seq width"]
 Dose = Float[Tensor, "#batch 1 1"]
+_SMALL = 1 << 24
+"""Numbers of a tensor that is moved to a device as a whole; of larger tables only what a pass needs is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -43,6 +45,15 @@ class Edit(ABC):
     def covers(self, at: Tokens) -> Tensor | None:
         """Boolean (batch seq): the tokens this edit has something for; None if for all."""
         return None
+
+
+def on_device(part: Any, device: torch.device) -> Any:
+    """An edit, or what it is made of, whose small tensors lie on a device."""
+    if isinstance(part, Tensor):
+        return part.to(device) if part.numel() <= _SMALL else part
+    if isinstance(part, Edit | Subspace):
+        return replace(part, **{field.name: on_device(getattr(part, field.name), device) for field in fields(part)})
+    return tuple(on_device(each, device) for each in part) if isinstance(part, tuple) else part
 
 
 def blend(within: Subspace | None, states: States, target: Tensor, dose: Dose) -> States:

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from imprint.errors import ConfigError
 from imprint.interventions.activations.reference import real_tokens
-from imprint.models import Anatomy, depth_of, evaluating, hooked, place, prefix_states, resumed
+from imprint.models import Anatomy, depth_of, evaluating, hooked, on_model, place, prefix_states, resumed
 
 IGNORED = -100
 """The label of a token that does not count."""
@@ -54,8 +54,9 @@ def gradient_signs(
     entry = depth_of(model, component)
     states = prefix_states(model, entry, batch)
     with evaluating(model), torch.enable_grad(), hooked(model, [(module, edge, cut)]), resumed(model, entry, states):
-        logits = model(**batch).logits
-        loss = cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORED, reduction="sum")
+        logits = model(**on_model(model, batch)).logits
+        wanted = labels.to(logits.device).flatten()
+        loss = cross_entropy(logits.flatten(0, 1).float(), wanted, ignore_index=IGNORED, reduction="sum")
         gradient = torch.autograd.grad(loss, leaves[-1])[0]
     if component.site == "head":
         gradient = gradient[..., anatomy.head_columns(component)]

@@ -12,13 +12,15 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from imprint.errors import ConfigError, InterventionNeverFired
+from imprint.interventions.activations.edit import Edit, on_device
 from imprint.interventions.activations.intervention import Intervention
 from imprint.interventions.activations.tokens import NOBODYS, Pass, Tokens
 from imprint.models import Anatomy, Edge, HookFunction, depth, depth_of, hooked, place
 
 _LOG = logging.getLogger(__name__)
 _NARROW = (torch.float16, torch.bfloat16)
-_AT_MOST = 2**17
+_AT_MOST, _AT_MOST_GPU = 2**17, 2**22
+"""Changed numbers that wait to be counted; to read a count from a GPU stalls it."""
 
 
 @dataclass(slots=True)
@@ -47,7 +49,7 @@ class Count:
         """Note one edit. Small changes (single tokens of a generation) wait, and are counted many at a time."""
         self._waiting.append((after.detach() - before.detach()).flatten())
         self._numbers += after.numel()
-        if self._numbers >= _AT_MOST:
+        if self._numbers >= (_AT_MOST if after.device.type == "cpu" else _AT_MOST_GPU):
             self._settle()
 
     def _settle(self) -> None:
@@ -173,6 +175,7 @@ class _Act:
         self.by_token = item.intervention.edit.by_token or item.intervention.tokens is not None
         self.asks = not self.nothing or self.phase != "both"
         self._doses: Tensor | None = None
+        self._edits: dict[torch.device, Edit] = {torch.device("cpu"): item.intervention.edit}
 
     def __call__(self, states: Tensor) -> Tensor | None:
         if self.phase != "both" and not self.current.acts(self.phase, states.shape[1]):
@@ -194,13 +197,19 @@ class _Act:
         return edited
 
     def _on_chosen(self, before: Tensor, states: Tensor) -> Tensor:
-        edit = self.intervention.edit
+        edit = self._edit(states.device)
         if not self.by_token and self.current.surely_real(states.shape[1]):
             return edit.apply(before, self._dose(before), NOBODYS)
         tokens = self.current.tokens(states).of(self.span)
         after = edit.apply(before, self._dose(before), tokens)
         mask = self._chosen(tokens)
         return after if mask is None else torch.where(mask[..., None], after, before)
+
+    def _edit(self, device: torch.device) -> Edit:
+        """The edit with its tensors where the states are: a copy in every pass would stall a GPU."""
+        if device not in self._edits:
+            self._edits[device] = on_device(self.intervention.edit, device)
+        return self._edits[device]
 
     def _chosen(self, tokens: Tokens) -> Tensor | None:
         masks = [] if self.current.all_real else [tokens.real]

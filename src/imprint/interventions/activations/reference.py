@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from imprint.errors import ConfigError
-from imprint.models import Anatomy, Component, evaluating, record
+from imprint.models import Anatomy, Component, evaluating, on_model, record
 
 
 @torch.no_grad()
@@ -26,7 +26,7 @@ def reference_states(
     with evaluating(model):
         for batch in batches:
             with record(model, sites) as states:
-                model(**batch)
+                model(**on_model(model, batch))
             for site in sites:
                 found = states[str(anatomy.find(site))]
                 real = real_tokens(batch, anatomy.find(site), found)
@@ -39,7 +39,10 @@ def reference_states(
 def real_tokens(batch: Mapping[str, Any], component: Component, states: Tensor) -> Bool[Tensor, "batch seq"]:
     """Which tokens of a batch are not padding, for the tower of a component."""
     mask = batch.get("decoder_attention_mask" if component.stack == "decoder" else "attention_mask")
-    return torch.ones(states.shape[:2], dtype=torch.bool, device=states.device) if mask is None else mask.bool()
+    if mask is None:
+        return torch.ones(states.shape[:2], dtype=torch.bool, device=states.device)
+    real: Tensor = mask.to(states.device).bool()
+    return real
 
 
 def site_rms(states: Float[Tensor, "token width"]) -> float:

@@ -39,7 +39,7 @@ class Subspace:
     def of_basis(basis: Float[Tensor, "width rank"]) -> "Subspace":
         """The span of orthonormal columns; `ConfigError` if they are not (`spanned_by` makes them so)."""
         gram = basis.double().T @ basis.double()
-        if basis.shape[1] == 0 or not bool(((gram - torch.eye(len(gram), dtype=gram.dtype)).abs() < 1e-3).all()):
+        if basis.shape[1] == 0 or not bool(((gram - torch.eye(len(gram)).to(gram)).abs() < 1e-3).all()):
             raise ConfigError(
                 f"The {basis.shape[1]} columns of a basis of shape {tuple(basis.shape)} are not orthonormal; pass any "
                 "vectors to Subspace.spanned_by instead."

@@ -18,7 +18,7 @@ from imprint.interventions.activations.gradient_signs import IGNORED, next_token
 from imprint.interventions.activations.intervene import entry_layer, intervene
 from imprint.interventions.activations.intervention import Intervention
 from imprint.interventions.activations.reference import real_tokens
-from imprint.models import Anatomy, eager_attention, evaluating, log_probs_of, prefix_states, record, resumed
+from imprint.models import Anatomy, eager_attention, evaluating, log_probs_of, on_model, prefix_states, record, resumed
 from imprint.stats import Effect, paired_difference
 from imprint.stats.resampling import bootstrap_interval
 
@@ -74,8 +74,9 @@ def loss_change(
     with evaluating(model):
         entry = entry_layer(model, interventions)
         for batch in batches:
-            inputs = {"use_cache": False} | {key: value for key, value in batch.items() if key != "labels"}
-            labels = _labels(model, batch)
+            given = on_model(model, batch)
+            inputs = {"use_cache": False} | {key: value for key, value in given.items() if key != "labels"}
+            labels = _labels(model, given)
             rows = torch.arange(start, start + len(labels))
             start += len(labels)
             with resumed(model, entry, prefix_states(model, entry, inputs)):
@@ -147,7 +148,7 @@ def attention_change(
             "An encoder-decoder model has three kinds of pattern; name sites such as decoder.L0.cross.pattern."
         )
     wanted = [f"L{layer}.pattern" for layer in range(anatomy.num_layers)] if sites is None else list(sites)
-    inputs = {"use_cache": False, **batch}
+    inputs = {"use_cache": False, **on_model(model, batch)}
     with evaluating(model), eager_attention(model):
         with record(model, wanted) as before:
             model(**inputs)

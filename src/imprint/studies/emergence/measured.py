@@ -13,7 +13,6 @@ from imprint.capabilities.abilities import ability_answers, ability_panel
 from imprint.capabilities.repeats import RepeatProbe, repeat_probe
 from imprint.corpus import AbilitiesWorld
 from imprint.corpus.abilities import BOS, SYMBOLS
-from imprint.interventions.training import TrainEdited, edited
 from imprint.mechanisms import prefix_matching, previous_token
 from imprint.models import Anatomy, Train, attention_patterns, checkpoint_steps, evaluating, open_checkpoint, record
 from imprint.models.loss import token_losses
@@ -53,8 +52,7 @@ class MeasureRun(Step):
         rows: list[dict[str, object]] = []
         for step in checkpoint_steps(trained):
             model = open_checkpoint(trained, step)
-            edits = self.run.edits if isinstance(self.run, TrainEdited) else ()
-            with edited(model, edits, update=max(step - 1, 0), seed=self.run.seed):
+            with self.run.as_trained(model, step):
                 for items in panel:
                     answers = ability_answers(model, items)
                     rows.append(_ability_row(step, items.ability, answers))

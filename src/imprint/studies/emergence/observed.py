@@ -71,6 +71,7 @@ def observations(study: EmergenceStudy, table: pl.DataFrame) -> Observations:
             scale=pl.col("params"),
         ).select("run", "seed", "scale", "arm", "node", "value"),
         interventions={arm.name: arm.sets for arm in study.interventions},
+        floors=dict.fromkeys(study.abilities, 0.0),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from imprint.corpus import RowKind
-from imprint.interventions.training import TrainingEdit
+from imprint.interventions.training import TrainingArm
 from imprint.models import Device, Optimisation
 
 ModelType = Literal["gpt2", "gpt_neox", "llama"]
@@ -59,31 +59,24 @@ class Training(_Options):
         return self.steps // self.checkpoints
 
 
-class Arm(_Options):
-    """One intervention on training: edits of components, another mixture of data, another optimiser, or several at once."""
+class Arm(TrainingArm):
+    """One intervention on training: edits of components, another optimiser, another mixture of data, or several at once."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9_. -]+$")
     sets: tuple[str, ...] = Field(min_length=1)
     """The nodes of the graph that it sets; with two or more it is a joint arm, which tells direct from mediated effects."""
-    edits: tuple[TrainingEdit, ...] = ()
     shares: Mapping[RowKind, float] = Field(default_factory=dict)
     """New shares of these kinds of rows; all others keep their proportions."""
-    optimisation: Mapping[str, float] = Field(default_factory=dict)
-    """Fields of the optimisation with other values."""
 
     @model_validator(mode="after")
-    def _does_something(self) -> "Arm":
-        if not (self.edits or self.shares or self.optimisation):
-            raise ValueError(f"intervention '{self.name}' changes nothing; give edits, shares or optimisation")
-        if self.name == "control":
-            raise ValueError("'control' is the untouched run; give the intervention another name")
-        unknown = sorted(set(self.optimisation) - set(Optimisation.model_fields))
-        if unknown:
-            known = ", ".join(Optimisation.model_fields)
-            raise ValueError(f"intervention '{self.name}': the optimisation has no '{unknown[0]}'; it has {known}")
-        if any(not 0 <= share <= 1 for share in self.shares.values()) or sum(self.shares.values()) > 1:
+    def _shares_fit(self) -> "Arm":
+        if any(not 0 <= share <= 1 for share in self.shares.values()) or sum(self.shares.values()) > 1 + 1e-9:
             raise ValueError(f"intervention '{self.name}': shares must lie between 0 and 1 and add to at most 1")
         return self
+
+    @property
+    def ways(self) -> tuple[str, ...]:
+        """The fields by which it can change something."""
+        return ("edits", "shares", "optimisation")
 
 
 class Measuring(_Options):

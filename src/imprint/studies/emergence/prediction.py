@@ -9,7 +9,7 @@ import polars as pl
 from jaxtyping import Bool, Float
 
 from imprint.emergence.predictor import Asked, Prediction, predict_table
-from imprint.emergence.trajectories import curves, known_questions, trajectories
+from imprint.emergence.trajectories import curves, known_questions
 from imprint.emergence.trajectories.curves import Curve
 from imprint.errors import InputError
 from imprint.stats import Effect, Hypothesis, Undefined, auc_effect, bootstrap_mean, judge, paired_permutation
@@ -109,7 +109,7 @@ def questions(study: EmergenceStudy, history: pl.DataFrame, params: int) -> list
             origin=float(10 ** curve.x[-1]),
             horizon=float(params),
         )
-        for curve in curves(trajectories(history), "params")
+        for curve in curves(history, "params")
         if curve.variant in seeds and not curve.emerged.any()
     ]
 
@@ -125,8 +125,8 @@ def compare_with_outcome(
     held_out: pl.DataFrame,
 ) -> PredictionFinding:
     """The predictions beside what the held-out runs showed, both as trajectory tables."""
-    came = {_name(curve): curve for curve in curves(trajectories(held_out), "params")}
-    before = {_name(curve): curve for curve in curves(trajectories(history), "params")}
+    came = {_name(curve): curve for curve in curves(held_out, "params")}
+    before = {_name(curve): curve for curve in curves(history, "params")}
     cells: dict[tuple[str, str], list[Prediction]] = {}
     for one in predictions:
         curve = before[one.question_id]

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from imprint.corpus import AbilitiesWorld, AbilityRows, RowKind, ShuffledStream
 from imprint.corpus.abilities import BOS, VOCABULARY
 from imprint.emergence.graph import CONTROL
 from imprint.errors import ConfigError
-from imprint.interventions.training import TrainEdited, TrainingEdit
-from imprint.models import Architecture, Optimisation, Train
+from imprint.models import Architecture, Train
 from imprint.studies.emergence.config import EmergenceStudy
 from imprint.studies.emergence.options import Arm, Scale
 
@@ -22,7 +20,6 @@ class Run:
     arm: str
     seed: int
     train: Train
-    edits: tuple[TrainingEdit, ...]
 
     @property
     def name(self) -> str:
@@ -57,22 +54,21 @@ def run_of(study: EmergenceStudy, scale: Scale, arm: Arm | None, seed: int) -> R
     """One run; without an arm the untouched one. Runs of one seed share initial weights (by scale) and the draw of rows."""
     training = study.training
     world = study.world if arm is None or not arm.shares else changed_mixture(study.world, arm)
-    changed = {} if arm is None else dict(arm.optimisation)
     rows = AbilityRows(world=world, rows=training.steps * training.batch, seed=1)
-    fields: dict[str, Any] = {
-        "architecture": architecture_of(scale, study.world.context),
-        "optimisation": Optimisation.model_validate({**training.optimisation.model_dump(), **changed}),
-        "packed": rows,
-        "stream": ShuffledStream(packed=rows, steps=training.steps, batch=training.batch, seed=seed),
-        "seed": seed,
-        "checkpoint_every": training.every,
-        "device": training.device,
-        "keep_moments": False,
-        "last_step": training.steps,
-    }
-    edits = () if arm is None else arm.edits
-    train = TrainEdited(**fields, edits=edits) if edits else Train(**fields)
-    return Run(scale=scale, arm=CONTROL if arm is None else arm.name, seed=seed, train=train, edits=edits)
+    plain = Train(
+        architecture=architecture_of(scale, study.world.context),
+        optimisation=training.optimisation,
+        packed=rows,
+        stream=ShuffledStream(packed=rows, steps=training.steps, batch=training.batch, seed=seed),
+        seed=seed,
+        checkpoint_every=training.every,
+        device=training.device,
+        keep_moments=False,
+        last_step=training.steps,
+    )
+    if arm is None:
+        return Run(scale=scale, arm=CONTROL, seed=seed, train=plain)
+    return Run(scale=scale, arm=arm.name, seed=seed, train=arm.applied(plain))
 
 
 def architecture_of(scale: Scale, context: int) -> Architecture:

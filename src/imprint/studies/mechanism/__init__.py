@@ -16,6 +16,7 @@ from imprint.studies.mechanism.options import (
 )
 from imprint.studies.mechanism.ranking_quality import DomainShare, MethodScore, basis, top_documents
 from imprint.studies.mechanism.study import INFLUENCE, STAGES, MechanismResult, run_mechanism_study, workers
+from imprint.studies.mechanism.training_arms import TrainingEffect, train_under
 from imprint.studies.mechanism.untouched import UntouchedRun, train_untouched
 from imprint.studies.mechanism.verdicts import judge_all
 
@@ -40,6 +41,7 @@ __all__ = [
     "MechanismStudy",
     "MethodScore",
     "PoolCharacter",
+    "TrainingEffect",
     "TrainingOptions",
     "UntouchedRun",
     "basis",
@@ -51,6 +53,7 @@ __all__ = [
     "judge_all",
     "run_mechanism_study",
     "top_documents",
+    "train_under",
     "train_untouched",
     "workers",
 ]

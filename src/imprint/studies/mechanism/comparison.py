@@ -97,28 +97,33 @@ def compare_arms(
         for control in dict.fromkeys((arm.control, *(one for one in arm.against if one in run), untouched(arm.name)))
     ]
     return [
-        _effect(table, onsets, arm, control, metric, seeds) for arm, control in pairs for metric in (LOG_ONSET, *known)
+        arm_effect(table, onsets, arm.name, control, metric, seeds, is_control=arm.is_control)
+        for arm, control in pairs
+        for metric in (LOG_ONSET, *known)
     ]
 
 
-def _effect(
+def arm_effect(
     table: pl.DataFrame,
     onsets: Mapping[tuple[str, int], Onset],
-    arm: Arm,
+    arm: str,
     control: str,
     metric: str,
     seeds: Sequence[int],
+    *,
+    is_control: bool = False,
 ) -> ArmEffect:
-    treated, untreated = (values(table, onsets, name, metric, seeds) for name in (arm.name, control))
+    """The effect of one arm against one control on one metric, paired by seed."""
+    treated, untreated = (values(table, onsets, name, metric, seeds) for name in (arm, control))
     effect = paired_difference(treated, untreated, seed=0, unit="pipeline seed", control_name=control, metric=metric)
-    late = [sum(onsets[name, seed].censored for seed in seeds) for name in (arm.name, control)]
+    late = [sum(onsets[name, seed].censored for seed in seeds) for name in (arm, control)]
     return ArmEffect(
-        arm=arm.name,
+        arm=arm,
         control=control,
         metric=metric,
         effect=effect,
         p=paired_permutation(treated, untreated, seed=0),
         censored_arm=late[0] if metric == LOG_ONSET else 0,
         censored_control=late[1] if metric == LOG_ONSET else 0,
-        is_control=arm.is_control,
+        is_control=is_control,
     )
