@@ -15,16 +15,20 @@ import polars as pl
 
 from imprint.emergence.allocation import (
     OURS,
+    UNTAUGHT,
     Caution,
+    PolicyMaker,
+    Prior,
     Problem,
     Proxies,
-    Recorded,
+    TaskWorld,
     allocate,
     contenders,
     crossing_world,
     flat_world,
     freeze_thaw,
     guesser,
+    history_of,
     oracle,
     ordered_world,
     over_oracle,
@@ -34,25 +38,35 @@ from imprint.emergence.allocation import (
     random_search,
     read_history,
     reversal_world,
+    sleeper_world,
     successive_halving,
     task_worlds,
     transfer,
     uniform_exposure,
 )
 from imprint.stats import Effect, bootstrap_mean
-from imprint.studies.replayed_allocation import summarise
+from imprint.studies.replayed_allocation import summarise, taught_priors
 
 PYTHIA = {"metric": "acc", "family": "pythia-v1", "variant": "zero-shot"}
 PYTHIA_TASKS = ("arc_easy", "lambada_openai", "piqa", "sciq", "winogrande")
 HALVING = ("successive halving 2", "successive halving 3", "successive halving 4", "Hyperband 3", "ASHA 2", "ASHA 3")
 LARGER = ("test_mixture_60m", "test_pile_loss_60m")
+FOREIGN = "freeze-thaw (another family's history)"
 UNIFORM = ("uniform (tokens)", "uniform (compute)")
 
 
-def replay(worlds: list[Any], replications: int) -> dict[str, Any]:
-    """Every policy on the three targets of every task; then on those targets alone that not every arm reaches."""
-    posed = problems(worlds)
-    raced = race(posed, replications=replications)
+def replay(worlds: list[TaskWorld], replications: int, foreign: Prior) -> dict[str, Any]:
+    """Every policy on the three targets of every task; then on those targets alone that not every arm reaches.
+
+    Freeze-thaw comes with three priors: learned from the other tasks here, learned from another family of models on its own
+    tasks (`foreign`), and the default.
+    """
+    posed, taught = problems(worlds), taught_priors(worlds)
+
+    def policies(problem: Problem) -> dict[str, PolicyMaker]:
+        return contenders(problem, taught) | {FOREIGN: freeze_thaw(prior=foreign)}
+
+    raced = race(posed, policies=policies, replications=replications)
     found = summarise(raced, posed, replications, 1.0).as_dict()
     hard = raced.filter(pl.col("reaching") < 1)
     found["non-trivial"] = {
@@ -74,7 +88,7 @@ def judged(name: str, found: dict[str, Any]) -> list[dict[str, Any]]:
         rows += [_row(f"{name}: {other} / ours >= 1.3, low > 1.1", against[other], 1.3, 1.1) for other in HALVING]
     else:
         ratios = {key: one["estimate"] for key, one in found["non-trivial"]["ratio"].items() if key != "oracle"}
-        best = min((one for one in ratios if one != OURS), key=ratios.__getitem__)
+        best = min((one for one in ratios if one not in (OURS, UNTAUGHT, FOREIGN)), key=ratios.__getitem__)
         quotient = ratios[OURS] / ratios[best]
         rows.append(
             {
@@ -107,11 +121,11 @@ def planted(make: Any, draws: int) -> list[Problem]:
     ]
 
 
-def reversal(draws: int) -> dict[str, Any]:
-    """AT-AS-2: where early leaders lose."""
+def reversal(make: Any, draws: int) -> dict[str, Any]:
+    """AT-AS-2: where early leaders lose, or where early scores say nothing."""
 
-    def policies(world: Recorded) -> dict[str, Any]:
-        every = contenders(world)
+    def policies(problem: Problem) -> dict[str, PolicyMaker]:
+        every = contenders(problem)
         kept = (
             OURS,
             "uniform (tokens)",
@@ -124,7 +138,7 @@ def reversal(draws: int) -> dict[str, Any]:
         )
         return {name: every[name] for name in kept}
 
-    posed = planted(reversal_world, draws)
+    posed = planted(make, draws)
     return summarise(race(posed, policies=policies, replications=1), posed, 1, 1.0).as_dict()
 
 
@@ -211,7 +225,8 @@ def _mean(values: list[float]) -> dict[str, Any]:
 def run(data: Path | None, replications: int, draws: int) -> dict[str, Any]:
     """All parts; the public ones only where the tables are."""
     found: dict[str, Any] = {
-        "reversal (AT-AS-2)": reversal(draws),
+        "reversal (AT-AS-2)": reversal(reversal_world, draws),
+        "late risers": reversal(sleeper_world, draws),
         "regret": regret(500),
         "forecasters (AT-AS-3)": forecasters(draws),
         "abstention": abstention(draws),
@@ -222,8 +237,11 @@ def run(data: Path | None, replications: int, draws: int) -> dict[str, Any]:
             "gemstones": task_worlds(read_history(data / "gemstones.parquet")),
             "pythia": task_worlds(read_history(data / "pythia.parquet", PYTHIA), tasks=PYTHIA_TASKS),
         }
+        base = Prior()
+        foreign = {name: history_of(one, base).prior(base) for name, one in worlds.items()}
         for name, one in worlds.items():
-            found[name] = replay(one, replications)
+            other = next(family for family in worlds if family != name)
+            found[name] = replay(one, replications, foreign[other])
             targets += judged(name, found[name])
         found["mixtures"] = mixtures(data / "raw")
     return found | {"targets": targets}
@@ -240,7 +258,7 @@ def main() -> None:
     if options.json:
         print(json.dumps(found, indent=2))
         return
-    for name in ("gemstones", "pythia", "reversal (AT-AS-2)"):
+    for name in ("gemstones", "pythia", "reversal (AT-AS-2)", "late risers"):
         for row in found.get(name, {}).get("policies", []):
             told = "{estimate:7.2f} [{low:.2f}, {high:.2f}]".format(**row["ratio"])
             print(f"{name:20} {row['policy']:22} {told}")

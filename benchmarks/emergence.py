@@ -3,6 +3,7 @@
 Run with `python -m benchmarks.emergence --data FOLDER --json`. FOLDER holds the tables of PROVENANCE.md. Every cell holds
 out scales, tasks, families or sizes; all models learn from the same known curves of the cell's own table and answer the same
 questions. Intervals: 95 % of a bootstrap over tasks. `--cells bigg gadre` limits the run, `--out` keeps it. One thread.
+Before a cell counts, the leak audit changes the future of its curves and checks that no feature of imprint moves.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import json
 import sys
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,14 @@ from scipy.stats import rankdata
 
 from benchmarks.emergence_baselines import LEAKING, baselines
 from benchmarks.emergence_cells import Cell, Fold, cells
-from imprint.emergence.predictor import AxisPredictor
+from imprint.emergence.predictor import AxisPredictor, audit
+from imprint.emergence.predictor.curve_posterior import fit_prior
+from imprint.emergence.predictor.examples import features
+from imprint.emergence.trajectories import Curve, History, Question
 
 OURS = "imprint"
+ABSTAINING = "imprint: abstaining"
+"""What is said of the same questions where the history has nothing of the curve (`model` is then "abstain")."""
 PARENTS = ("imprint: curve posterior alone", "imprint: boosted features alone")
 RESAMPLES = 400
 
@@ -41,12 +48,31 @@ def ours(fold: Fold, *, seed: int = 0) -> dict[str, np.ndarray]:
         OURS: fitted.probabilities(questions)[:, 0],
         PARENTS[0]: members["curve"],
         PARENTS[1]: members.get("boosted", members["curve"]),
+        ABSTAINING: members["frequency"] if "frequency" in members else members["curve"],
     }
+
+
+def audited(fold: Fold, *, checks: int = 8) -> int:
+    """Audit the features of the fold's own curves; returns how many questions were checked.
+
+    Raises:
+        LeakageError: a feature saw the future.
+    """
+    prior = fit_prior([curve for curve in fold.known if len(curve) > 1])
+
+    def extract(curves: Sequence[Curve], index: int, count: int) -> np.ndarray:
+        horizon = float(curves[index].x[count - 1]) + 0.5
+        asked = [Question(curve=index, count=count, horizon=horizon, emerged=False, z=float("nan"))]
+        return np.asarray(features(History.of(curves), curves, asked, lambda curve: prior)[0])
+
+    audit(extract, fold.curves, checks=checks)
+    return checks
 
 
 def run(cell: Cell) -> dict[str, Any]:
     """Every model's scores on a cell, and imprint's lead over the best baseline."""
     start = time.perf_counter()
+    checks = audited(cell.folds[0])
     answers: dict[str, list[np.ndarray]] = {}
     truth, tasks = [], []
     for fold in cell.folds:
@@ -65,6 +91,7 @@ def run(cell: Cell) -> dict[str, Any]:
         "questions": len(y),
         "emerged": int(y.sum()),
         "tasks": len(set(tasks)),
+        "leak_checks_passed": checks,
         "models": rows,
         "verdict": _verdict(rows),
         "lead": _lead(y, joined, groups, rows),
@@ -167,7 +194,7 @@ def main() -> None:
 
 def _show(result: dict[str, Any]) -> None:
     head = f"{result['cell']}: {result['questions']} questions, {result['emerged']} emerged, {result['tasks']} tasks"
-    sys.stdout.write(f"{head}, {result['seconds']} s\n")
+    sys.stdout.write(f"{head}; leak audit passed ({result['leak_checks_passed']} questions); {result['seconds']} s\n")
     for row in result["models"]:
         low, high = row["auc_95"]
         least, most = row["brier_95"]

@@ -19,6 +19,7 @@ from imprint.emergence.trajectories import (
 
 STEPS = (1, 2, 4, 8)
 ASSUMED_TOKENS = 3e11
+EDGE_MOST = 1700
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +48,7 @@ def cells(data: Path, wanted: Sequence[str]) -> list[Cell]:
         "gadre": lambda: _gadre(data),
         "pythia": lambda: _pythia(data),
         "sloth": lambda: _sloth(data),
+        "gemstones": lambda: _gemstones(data),
     }
     chosen = [maker for name, maker in makers.items() if not wanted or any(want.startswith(name) for want in wanted)]
     found = [cell for maker in chosen for cell in maker()]
@@ -60,7 +62,7 @@ def _bigg(data: Path) -> list[Cell]:
     for label, limit in (("", 4.01e9), (" from 1B", 1.1e9)):
         found.append(_by_scale(whole, f"bigg/scales{label}", limit, 3))
         found.append(_by(whole, f"bigg/tasks and scales{label}", "task", 5, 3, limit=limit))
-    return found
+    return [*found, _every_edge(whole, "bigg/every edge", (1.5e8, 2.6e8, 4.5e8, 1.1e9, 2.1e9, 4.01e9), 3)]
 
 
 def _gadre(data: Path) -> list[Cell]:
@@ -96,6 +98,8 @@ def _pythia(data: Path) -> list[Cell]:
     return [
         _by_scale(sizes, "pythia/sizes", 2e9, 3),
         _by(sizes, "pythia/tasks and sizes", "task", 5, 3, limit=2e9),
+        _by(sizes, "pythia/tasks", "task", 5, 3),
+        _every_edge(sizes, "pythia/every edge", (4.1e8, 1.02e9, 2e9), 2),
         Cell(
             name="pythia/time to larger sizes",
             folds=(Fold(known=small, curves=time, asked=asked),),
@@ -132,7 +136,31 @@ def _sloth(data: Path) -> list[Cell]:
     rows = rows.unique(subset=["model", "task"], keep="first", maintain_order=True)
     flops = pl.col("flops").fill_null(6 * pl.col("params") * ASSUMED_TOKENS)
     whole = curves(trajectories(rows.with_columns(flops=flops, variant=pl.lit("base"))), "flops")
-    return [_by(whole, "sloth/families", "family", 8, 2), _by(whole, "sloth/tasks", "task", 5, 2)]
+    return [
+        _by(whole, "sloth/families", "family", 8, 2),
+        _by(whole, "sloth/tasks", "task", 5, 2),
+        _every_edge(whole, "sloth/every edge", (2e22, 8e22, 2e23), 2),
+    ]
+
+
+def _gemstones(data: Path) -> list[Cell]:
+    """Eight tasks along tokens; 1000 items a task, as the reference has it."""
+    rows = read_table(data / "gemstones.parquet").filter(pl.col("tokens").is_not_null())
+    rows = rows.unique(subset=["model", "task", "tokens"], keep="first", maintain_order=True)
+    time = curves(trajectories(rows.with_columns(n=pl.lit(1000.0), variant=pl.lit("main"))), "tokens")
+    drawn = known_questions(time, fewest=3, steps=STEPS, most=5000)
+    small = tuple(curve for curve in time if curve.size <= np.log10(3e8))
+    larger = tuple(question for question in drawn if time[question.curve].size > np.log10(3e8))
+    return [
+        _by(time, "gemstones/tasks", "task", 4, 3, steps=STEPS, most=5000),
+        Cell(
+            name="gemstones/time to larger models",
+            folds=(Fold(known=small, curves=time, asked=larger),),
+            fewest=3,
+            steps=STEPS,
+        ),
+        _every_edge(time, "gemstones/every edge", (5e10, 1e11, 2e11), 3, steps=STEPS),
+    ]
 
 
 def _folds(whole: Sequence[Curve], by: str, count: int) -> list[int]:
@@ -142,9 +170,19 @@ def _folds(whole: Sequence[Curve], by: str, count: int) -> list[int]:
     return [place[getattr(curve, by)] for curve in whole]
 
 
-def _by(whole: tuple[Curve, ...], name: str, by: str, count: int, fewest: int, limit: float | None = None) -> Cell:
+def _by(
+    whole: tuple[Curve, ...],
+    name: str,
+    by: str,
+    count: int,
+    fewest: int,
+    *,
+    limit: float | None = None,
+    steps: tuple[int, ...] | None = None,
+    most: int | None = None,
+) -> Cell:
     """Hold out tasks or families in `count` folds; with `limit` also every scale beyond it."""
-    fold, questions = _folds(whole, by, count), known_questions(whole, fewest=fewest)
+    fold, questions = _folds(whole, by, count), known_questions(whole, fewest=fewest, steps=steps, most=most)
     if limit is not None:
         questions = _beyond(questions, whole, limit)
     folds = []
@@ -157,13 +195,28 @@ def _by(whole: tuple[Curve, ...], name: str, by: str, count: int, fewest: int, l
                 asked=tuple(question for question in questions if fold[question.curve] == held),
             )
         )
-    return Cell(name=name, folds=tuple(folds), fewest=fewest)
+    return Cell(name=name, folds=tuple(folds), fewest=fewest, steps=steps)
+
+
+def _every_edge(
+    whole: tuple[Curve, ...], name: str, limits: Sequence[float], fewest: int, steps: tuple[int, ...] | None = None
+) -> Cell:
+    """The history ends at every limit in turn, everything beyond is asked (at most so many questions an edge)."""
+    return Cell(
+        name=name, folds=tuple(_edge(whole, limit, fewest, EDGE_MOST) for limit in limits), fewest=fewest, steps=steps
+    )
 
 
 def _by_scale(whole: tuple[Curve, ...], name: str, limit: float, fewest: int) -> Cell:
-    asked = tuple(_beyond(known_questions(whole, fewest=fewest), whole, limit))
-    fold = Fold(known=truncated(whole, float(np.log10(limit))), curves=whole, asked=asked)
-    return Cell(name=name, folds=(fold,), fewest=fewest)
+    return Cell(name=name, folds=(_edge(whole, limit, fewest),), fewest=fewest)
+
+
+def _edge(whole: tuple[Curve, ...], limit: float, fewest: int, most: int | None = None) -> Fold:
+    asked = _beyond(known_questions(whole, fewest=fewest), whole, limit)
+    if most is not None and len(asked) > most:
+        drawn = np.sort(np.random.default_rng(0).choice(len(asked), most, replace=False))
+        asked = [asked[place] for place in drawn]
+    return Fold(known=truncated(whole, float(np.log10(limit))), curves=whole, asked=tuple(asked))
 
 
 def _beyond(questions: Sequence[Question], whole: Sequence[Curve], limit: float) -> list[Question]:

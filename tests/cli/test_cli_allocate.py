@@ -39,6 +39,15 @@ def test_a_replay(imprint, history, tmp_path):
     assert imprint("allocate", "--history", history, "--replications", "2", "--json").json == found
 
 
+def test_the_prior_is_learned_from_other_tasks_unless_it_is_switched_off(imprint, history):
+    given = ("allocate", "--history", history, "--replications", "1", "--share", "0.6", "--json")
+    learned, default = (imprint(*given, *more).json["policies"] for more in ((), ("--prior", "default")))
+    ratios = [{row["policy"]: row["ratio"]["estimate"] for row in rows} for rows in (learned, default)]
+    assert "freeze-thaw (default prior)" in ratios[0]
+    assert "freeze-thaw (default prior)" not in ratios[1]
+    assert ratios[0]["freeze-thaw (default prior)"] == ratios[1]["freeze-thaw"]
+
+
 def test_a_table_for_people(imprint, history):
     answer = imprint(
         "allocate", "--history", history, "--replications", "1", "--where", "variant=main", "--target", "0.3"

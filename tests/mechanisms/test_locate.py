@@ -1,3 +1,4 @@
+import copy
 import json
 import math
 
@@ -253,3 +254,8 @@ def test_copying_that_ablation_took_away_is_restored_by_the_clean_output(model):
         assert items.mean() < probe.chance + 3 * math.sqrt(probe.chance / items.numel())
         with hooked(model, [(anatomy.out_projection(1), "pre", restore)]):
             assert copy_hits(model, probe).mean() == 1
+
+
+def test_a_model_in_half_precision_has_the_same_induction_head(model, found):
+    half = locate(copy.deepcopy(model).bfloat16(), [probes_of()[0]], ablate=2)
+    assert half.best("induction").head == found.best("induction").head

@@ -164,8 +164,8 @@ def ability_answers(model: PreTrainedModel, items: AbilityItems) -> pl.DataFrame
 
 def _at_query(model: PreTrainedModel, items: AbilityItems, start: int) -> Tensor:
     part = slice(start, start + _BATCH)
-    logits: Tensor = model(items.tokens[part], use_cache=False).logits
-    return logits[torch.arange(len(logits)), items.query[part]]
+    logits: Tensor = model(items.tokens[part].to(model.device), use_cache=False).logits
+    return logits[torch.arange(len(logits)), items.query[part]].cpu()
 
 
 def ability_panel(*, count: int = 200, seed: int = 0, world: AbilitiesWorld | None = None) -> list[AbilityItems]:

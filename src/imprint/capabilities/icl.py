@@ -51,13 +51,13 @@ class IclWindows:
 def row_losses(
     model: PreTrainedModel, tokens: Int[Tensor, "row seq_plus_1"], lengths: Int[Tensor, "row"], *, batch: int = 64
 ) -> tuple[Float[Tensor, "row seq"], Float[Tensor, "row seq"]]:
-    """Every token's loss in nats, and the mask of real tokens; without dropout."""
+    """Every token's loss in nats, and the mask of real tokens, both on the CPU; without dropout."""
     with evaluating(model):
         losses = [
-            token_losses(model(tokens[i : i + batch, :-1], use_cache=False).logits, tokens[i : i + batch, 1:])
-            for i in range(0, len(tokens), batch)
+            token_losses(model(part[:, :-1], use_cache=False).logits, part[:, 1:]).cpu()
+            for part in (some.to(model.device) for some in torch.split(tokens, batch))
         ]
-    return torch.cat(losses), label_mask(lengths, tokens.shape[1] - 1)
+    return torch.cat(losses), label_mask(lengths.cpu(), tokens.shape[1] - 1)
 
 
 def olsson(losses: Float[Tensor, "row seq"], mask: Float[Tensor, "row seq"], windows: IclWindows) -> float:

@@ -103,19 +103,20 @@ def _check_alphabet(alphabet: Sequence[int], bos: int | None) -> None:
 
 @torch.no_grad()
 def _logits(model: PreTrainedModel, tokens: Int[Tensor, "row seq"]) -> Float[Tensor, "row seq vocabulary"]:
-    """The logits of one forward pass, whatever mode the model is in."""
+    """The logits of one forward pass, whatever mode the model is in, on its device."""
     with evaluating(model):
-        logits: Tensor = model(tokens, use_cache=False).logits
+        logits: Tensor = model(tokens.to(model.device), use_cache=False).logits
     return logits
 
 
 def copying(
     model: PreTrainedModel, probe: RepeatProbe
 ) -> tuple[Float[Tensor, "row query"], Float[Tensor, "row query"]]:
-    """`copy_log_probs` and `copy_hits` from one forward pass."""
+    """`copy_log_probs` and `copy_hits` from one forward pass, on the CPU and at least in single precision."""
     logits = _logits(model, probe.tokens)[:, probe.query]
-    copies = probe.tokens[:, probe.query + 1]
-    return log_probs_of(logits, copies), (logits.argmax(-1) == copies).float()
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    copies = probe.tokens[:, probe.query + 1].to(logits.device)
+    return log_probs_of(logits, copies).cpu(), (logits.argmax(-1) == copies).float().cpu()
 
 
 def copy_log_probs(model: PreTrainedModel, probe: RepeatProbe) -> Float[Tensor, "row query"]:
@@ -154,5 +155,5 @@ def fewshot_hits(
     start = np.full((rows, int(bos is not None)), bos if bos is not None else 0)
     prompt = np.concatenate([start, pairs, pairs[lines, 2 * asked][:, None]], axis=1)
     answer = torch.from_numpy(pairs[lines, 2 * asked + 1])
-    predicted = _logits(model, torch.from_numpy(prompt))[:, -1].argmax(-1)
+    predicted = _logits(model, torch.from_numpy(prompt))[:, -1].argmax(-1).cpu()
     return (predicted == answer).float()

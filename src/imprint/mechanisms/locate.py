@@ -102,7 +102,7 @@ def locate(
     `ablate` limits the ablations (one forward pass a probe each) to the heads with the highest prefix matching; the others
     can not be called induction heads. `advance` counts ablations.
     """
-    panels = [attention_patterns(model, probe.tokens) for probe in probes]
+    panels = probe_patterns(model, probes)
     null = wrong_target_null(panels[0], probes[0].query, draws=NULL_DRAWS, seed=seed)
     initial = torch.zeros(0) if initial_maxima is None else initial_maxima.to(null)
     null_previous = wrong_target_null(panels[0], torch.arange(2, panels[0].shape[-1]), draws=NULL_DRAWS, seed=seed + 1)
@@ -135,9 +135,17 @@ def locate(
     )
 
 
+def probe_patterns(
+    model: PreTrainedModel, probes: Sequence[RepeatProbe]
+) -> list[Float[Tensor, "layer _row head _seq _seq"]]:
+    """The attention of all heads on each probe, on the CPU and at least in single precision."""
+    found = [attention_patterns(model, probe.tokens) for probe in probes]
+    return [patterns.to("cpu", torch.promote_types(patterns.dtype, torch.float32)) for patterns in found]
+
+
 def prefix_maximum(model: PreTrainedModel, probe: RepeatProbe) -> float:
     """The largest prefix matching of any head at offset +1 or +2, for the null of freshly initialised models."""
-    return float(offset_profile(attention_patterns(model, probe.tokens), probe, INDUCTION_OFFSETS).max())
+    return float(offset_profile(probe_patterns(model, [probe])[0], probe, INDUCTION_OFFSETS).max())
 
 
 class _Attended:

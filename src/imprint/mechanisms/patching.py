@@ -44,7 +44,7 @@ def denoising(model: PreTrainedModel, probe: RepeatProbe, heads: Sequence[Compon
 def _patched(model: PreTrainedModel, probe: RepeatProbe, heads: Sequence[Component]) -> np.ndarray:
     anatomy = Anatomy(model)
     with record(model, list(heads)) as clean:
-        model(probe.tokens, use_cache=False)
+        model(probe.tokens.to(model.device), use_cache=False)
     hooks: list[Hook] = [_transplant(anatomy, head, clean[str(head)]) for head in heads]
     with hooked(model, hooks):
         return _log_probs(model, probe, probe.unrelated)
@@ -61,5 +61,6 @@ def _transplant(anatomy: Anatomy, head: Component, source: Tensor) -> Hook:
 
 
 def _log_probs(model: PreTrainedModel, probe: RepeatProbe, tokens: Tensor) -> np.ndarray:
+    tokens = tokens.to(model.device)
     logits = model(tokens, use_cache=False).logits[:, probe.query]
-    return log_probs_of(logits, tokens[:, probe.query + 1]).double().numpy()
+    return log_probs_of(logits, tokens[:, probe.query + 1]).double().cpu().numpy()

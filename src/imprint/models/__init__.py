@@ -2,6 +2,7 @@
 
 from imprint.models.activation_store import ActivationStore
 from imprint.models.activations import Activations, capture
+from imprint.models.batches import on_model
 from imprint.models.components import Anatomy, Component, ParameterSlice, check_context
 from imprint.models.extraction import ActivationShard, JoinedActivations, extract_sharded
 from imprint.models.families import FAMILIES, Family, HeadShape, family_of
@@ -74,6 +75,7 @@ __all__ = [
     "log_probs_of",
     "loss_gradients",
     "objective_of",
+    "on_model",
     "open_checkpoint",
     "open_imported",
     "place",

@@ -17,6 +17,7 @@ from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from imprint.errors import ComponentNotFound, ConfigError, InterventionNeverFired, ModelError
+from imprint.models.batches import on_model
 from imprint.models.components import Anatomy, Component, check_context
 
 Edge = Literal["pre", "post"]
@@ -204,8 +205,9 @@ def attention_patterns(
 ) -> Float[Tensor, "layer batch head seq seq"]:
     """The attention weights of all heads; [..., t, j] = how much position t reads from position j (rows sum to 1).
 
-    Runs one forward pass without the unembedding, with eager attention and without dropout, and leaves the model as
-    it was. Encoder-decoder models take two inputs: use `record(model, ["decoder.L0.cross.pattern"])` for them.
+    On the model's device, wherever the tokens are. Runs one forward pass without the unembedding, with eager attention and
+    without dropout, and leaves the model as it was. Encoder-decoder models take two inputs: use
+    `record(model, ["decoder.L0.cross.pattern"])` for them.
     """
     anatomy = Anatomy(model)
     if anatomy.family.objective == "seq2seq":
@@ -213,7 +215,7 @@ def attention_patterns(
     check_context(model, input_ids.shape[1])
     sites = [f"L{layer}.pattern" for layer in range(anatomy.num_layers)]
     with evaluating(model), eager_attention(model), record(model, sites) as states:
-        model.base_model(input_ids=input_ids, attention_mask=attention_mask)
+        model.base_model(**on_model(model, {"input_ids": input_ids, "attention_mask": attention_mask}))
     return torch.stack([states[site] for site in sites])
 
 
@@ -303,11 +305,11 @@ def head_means(
     with evaluating(model):
         for batch in batches:
             with record(model, heads) as states:
-                model(**batch)
+                model(**on_model(model, batch))
             for head in heads:
-                z = states[str(head)].double().cpu()
+                z = states[str(head)].double()
                 weight = _token_weights(head, batch, z)
-                totals[str(head)] += torch.einsum("bsd,bs->d", z, weight)
+                totals[str(head)] += torch.einsum("bsd,bs->d", z, weight).cpu()
                 counts[str(head)] += float(weight.sum())
     if not counts or min(counts.values()) == 0:
         raise ConfigError("The mean of a head needs at least one token; the reference batches hold none.")
@@ -316,4 +318,4 @@ def head_means(
 
 def _token_weights(head: Component, batch: Mapping[str, Tensor], z: Tensor) -> Float[Tensor, "batch seq"]:
     mask = batch.get("decoder_attention_mask" if head.stack == "decoder" else "attention_mask")
-    return torch.ones(z.shape[:2], dtype=torch.float64) if mask is None else mask.double().cpu()
+    return z.new_ones(z.shape[:2]) if mask is None else mask.to(z)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from imprint.errors import ComponentNotFound, ConfigError, ModelError
+from imprint.models.batches import on_model
 from imprint.models.components import Anatomy, Component
 from imprint.models.hooks import evaluating
 
@@ -122,7 +123,7 @@ def prefixes(model: PreTrainedModel, layers: Sequence[int], batch: Mapping[str, 
                 module = anatomy.block(block, stack)
                 handles.callback(module.register_forward_hook(hook, prepend=True).remove)
             try:
-                model(**batch)
+                model(**on_model(model, batch))
             except _Reached:
                 pass
             else:

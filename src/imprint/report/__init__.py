@@ -11,10 +11,13 @@
 - `variance`, `variance_page`: conditions against their pipelines
 - `susceptibility_view`: the sections of a susceptibility study: `scalar_screens`, `divergence_map`, `removal_arms`;
   `susceptibility_records`: its records
+- `emergence_view`: the sections of an emergence study: `emergence_graph`, `emergence_forest`, `emergence_curves`,
+  `emergence_forecast`, `emergence_allocation`; `emergence_records`: its records
 - `mechanism`, `answer`: from a mechanism study's result to report data and five lines; `perturbation`,
   `perturbation_answer`: the same of a perturbation study; `susceptibility` (`susceptibility_findings`,
-  `susceptibility_noticed`), `susceptibility_answer`: of a susceptibility study
-- `evidence` (`susceptibility_evidence`): evidence.json and manifest.json of all
+  `susceptibility_noticed`), `susceptibility_answer`: of a susceptibility study; `emergence` (`emergence_design`,
+  `emergence_findings`, `emergence_trajectories`, `emergence_noticed`), `emergence_answer`: of an emergence study
+- `evidence` (`susceptibility_evidence`, `emergence_evidence`): evidence.json and manifest.json of all
 - `charts`: the theme; `color_scale`: colours of heat maps; `anchors`: ids from names
 - `arms`: one look an arm; `interval_plot`: a number with its interval as a small picture
 - `glossary`: how to read each metric; `wording`: numbers and foreign text as a reader should see them
@@ -23,6 +26,7 @@
 
 from imprint.report.character import character_record, with_intervals
 from imprint.report.character_records import CharacterRecord
+from imprint.report.emergence import emergence_report
 from imprint.report.evidence import Result, evidence, write_evidence
 from imprint.report.html import render_html
 from imprint.report.influence_records import (
@@ -105,6 +109,7 @@ __all__ = [
     "WindowFindingsRecord",
     "WindowRecord",
     "character_record",
+    "emergence_report",
     "evidence",
     "load_report_data",
     "mechanism_records",

@@ -1,5 +1,6 @@
 """One look for each arm of the experiment, the same on every chart: a colour-blind-safe colour and a dash."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from imprint.report.model import ReportData
@@ -24,8 +25,12 @@ def arms(data: ReportData) -> dict[str, Arm]:
     Neighbours differ in colour and dash, so they stay apart in black and white; from the ninth arm on only the
     pair (colour, dash) is unique.
     """
-    names = dict.fromkeys([*(point.arm for point in data.trajectories), *(row.arm for row in data.effects)])
-    return {name: _arm(name, place) for place, name in enumerate(names)}
+    return looks([*(point.arm for point in data.trajectories), *(row.arm for row in data.effects)])
+
+
+def looks(names: Iterable[str]) -> dict[str, Arm]:
+    """The look of each arm, in order of appearance."""
+    return {name: _arm(name, place) for place, name in enumerate(dict.fromkeys(names))}
 
 
 def _arm(name: str, place: int) -> Arm:

@@ -6,12 +6,14 @@ from typing import Any
 
 import polars as pl
 
+from imprint.report.emergence_evidence import emergence_numbers
 from imprint.report.susceptibility_evidence import susceptibility_numbers
 from imprint.runs import atomic_file, file_digest, versions, write_json
-from imprint.studies import MechanismResult, PerturbationResult, SusceptibilityResult
+from imprint.studies import EmergenceResult, MechanismResult, PerturbationResult, SusceptibilityResult
+from imprint.studies.emergence import HISTORY_FILE
 from imprint.studies.registration import DESIGN_FILE
 
-Result = MechanismResult | PerturbationResult | SusceptibilityResult
+Result = MechanismResult | PerturbationResult | SusceptibilityResult | EmergenceResult
 """What a study of any kind found."""
 
 _FILES = (
@@ -24,12 +26,13 @@ _FILES = (
     "trajectories.parquet",
     "influence.json",
     "outcomes.parquet",
+    HISTORY_FILE,
 )
 
 
 def evidence(result: Result) -> dict[str, Any]:
     """Claims with their evidence, hypotheses with their verdicts, and wall-clock seconds by stage."""
-    verdicts = result.examined if isinstance(result, SusceptibilityResult) else result.verdicts
+    verdicts = result.examined if isinstance(result, SusceptibilityResult | EmergenceResult) else result.verdicts
     found = {
         "claims": [claim.as_dict() for claim in result.claims],
         "hypotheses": [verdict.as_dict() for verdict in verdicts],
@@ -38,6 +41,8 @@ def evidence(result: Result) -> dict[str, Any]:
     }
     if isinstance(result, SusceptibilityResult):
         return susceptibility_numbers(result) | found
+    if isinstance(result, EmergenceResult):
+        return emergence_numbers(result) | found
     return found if isinstance(result, MechanismResult) else found | {"influence": result.matrix.as_dict()}
 
 
@@ -59,6 +64,8 @@ def manifest(result: Result, folder: Path, command: str) -> dict[str, Any]:
 def _particulars(result: Result) -> dict[str, Any]:
     if isinstance(result, SusceptibilityResult):
         return {"explanation": result.explanation.named, "conditions": list(result.study.conditions)}
+    if isinstance(result, EmergenceResult):
+        return _emergence_particulars(result)
     if isinstance(result, PerturbationResult):
         return {"clusters": list(result.clusters), "site": result.space.site}
     return {
@@ -66,6 +73,16 @@ def _particulars(result: Result) -> dict[str, Any]:
         "transition_step": result.transition,
         "window": list(result.window),
         "treated_rows": result.treated_rows,
+    }
+
+
+def _emergence_particulars(result: EmergenceResult) -> dict[str, Any]:
+    study = result.study
+    return {
+        "scales": [scale.name for scale in study.scales],
+        "held_out": None if study.held_out is None else study.held_out.scale.name,
+        "arms": [arm.name for arm in study.interventions],
+        "design": result.design,
     }
 
 

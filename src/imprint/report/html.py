@@ -14,6 +14,7 @@ from markupsafe import Markup
 from imprint.report import character, concentration, domains, forest, heatmaps, highlight, ladder, trajectories, wording
 from imprint.report.arms import arms
 from imprint.report.charts import Figure
+from imprint.report.emergence_view import EmergenceView, came, effect_label, emergence_view, first_there
 from imprint.report.glossary import Glossary
 from imprint.report.influence import InfluenceView, influence_view
 from imprint.report.interval_plot import interval_plot
@@ -42,6 +43,12 @@ SUSCEPTIBILITY = {
     "claims": "Claims", "limits": "Limits", "provenance": "Provenance",
 }  # fmt: skip
 """The sections of a susceptibility study."""
+EMERGENCE = {
+    "answer": "Answer", "registered": "Registered", "graph": "Causal graph", "edges": "Edges",
+    "interventions": "Interventions", "curves": "Trajectories", "forecast": "Held-out scale", "allocation": "Allocation",
+    "hypotheses": "Verdicts", "claims": "Claims", "limits": "Limits", "provenance": "Provenance",
+}  # fmt: skip
+"""The sections of an emergence study."""
 
 
 def render_html(data: ReportData) -> str:
@@ -107,6 +114,7 @@ def _environment() -> Environment:
         "count": wording.count, "interval": wording.interval, "interval_plot": interval_plot,
         "runs": highlight.runs, "rungs": ladder.rungs, "standing": ladder.standing,
         "references": concentration.REFERENCES, "control_meanings": character.MEANINGS,
+        "effect_label": effect_label, "came": came, "first_there": first_there,
     }  # fmt: skip
     return environment
 
@@ -117,8 +125,9 @@ def _finalize(value: Any) -> Any:
 
 
 def _assets(kind: str, data: ReportData) -> str:
-    """The style or the script of every report, and what a perturbation study needs beyond it."""
-    return asset(f"report.{kind}") + (asset(f"influence.{kind}") if data.influence else "")
+    """The style or the script of every report, and what a perturbation or an emergence study needs beyond it."""
+    own = asset(f"influence.{kind}") if data.influence else ""
+    return asset(f"report.{kind}") + own + (asset("emergence.css") if data.emergence and kind == "css" else "")
 
 
 def asset(name: str) -> str:
@@ -142,6 +151,7 @@ def _view(data: ReportData) -> dict[str, Any]:
         "window_view": window_view(data.attribution_window),
         "influence": influence_view(data.influence) if data.influence else None,
         "susceptibility": susceptibility,
+        "emergence": emergence_view(data.emergence) if data.emergence else None,
     }
     return {
         "data": data, "contents": _contents(data), "glossary": glossary,
@@ -157,6 +167,8 @@ def _contents(data: ReportData) -> dict[str, str]:
     """The sections in order; what was not made and is announced by nothing else has no section."""
     if data.susceptibility:
         return SUSCEPTIBILITY
+    if data.emergence:
+        return EMERGENCE
     if not data.influence:
         optional: dict[str, object] = {
             "character": data.character,
@@ -197,11 +209,13 @@ def _all_figures(sections: dict[str, Any]) -> list[Figure]:
         *(sections["window_view"].figures if sections["window_view"] else ()),
         *sections["effect_figures"],
         *([last] if last else []),
-        *_study_figures(sections["influence"], sections["susceptibility"]),
+        *_study_figures(sections["influence"], sections["susceptibility"], sections["emergence"]),
     ]
 
 
-def _study_figures(influence: InfluenceView | None, susceptibility: SusceptibilityView | None) -> list[Figure]:
-    """The charts that only a perturbation or only a susceptibility study has."""
+def _study_figures(
+    influence: InfluenceView | None, susceptibility: SusceptibilityView | None, emergence: EmergenceView | None
+) -> list[Figure]:
+    """The charts that only a study of one kind has."""
     own = [*influence.variations, *influence.lazy] if influence else []
-    return own + (susceptibility.figures if susceptibility else [])
+    return own + [figure for view in (susceptibility, emergence) if view for figure in view.figures]

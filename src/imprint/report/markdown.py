@@ -7,6 +7,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from imprint.report import character, concentration, ladder, trajectories, wording
+from imprint.report.emergence_view import came, effect_label, emergence_view, first_there
 from imprint.report.glossary import Glossary
 from imprint.report.influence import cluster_pages, passed_words
 from imprint.report.influence_matrix import matrix
@@ -34,6 +35,7 @@ def render_markdown(data: ReportData) -> str:
         window_view=window_view(data.attribution_window),
         pages=cluster_pages(data.influence, grid) if data.influence and grid else (),
         susceptibility=susceptibility_view(data.susceptibility) if data.susceptibility else None,
+        emergence=emergence_view(data.emergence) if data.emergence else None,
         checks=passed_words(data.influence.validation) if data.influence else "",
         documents=sorted(data.documents, key=lambda document: document.rank)[:LISTED_DOCUMENTS],
         total_seconds=sum(stage.seconds for stage in data.provenance.seconds),
@@ -61,6 +63,7 @@ def _environment() -> Environment:
     environment.globals |= {
         "count": wording.count, "interval": wording.interval, "rungs": ladder.rungs, "gain": _gain, "standing": ladder.standing,
         "control_meanings": character.MEANINGS, "references": concentration.REFERENCES,
+        "effect_label": effect_label, "came": came, "first_there": first_there,
     }  # fmt: skip
     return environment
 

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, NonNegativeFloat, NonNegativeInt, V
 
 from imprint.errors import ConfigError, OutputError
 from imprint.report.character_records import CharacterRecord
+from imprint.report.emergence_records import EmergenceRecord
 from imprint.report.influence_records import InfluenceRecord
 from imprint.report.mechanism_records import CircuitRecord, ScoredMechanismRecord
 from imprint.report.records import EffectRecord as EffectRecord
@@ -314,6 +315,8 @@ class ReportData(Record):
     """Set by a perturbation study: its sections take the place of those that only a mechanism study fills."""
     susceptibility: SusceptibilityRecord | None = None
     """Set by a susceptibility study, likewise."""
+    emergence: EmergenceRecord | None = None
+    """Set by an emergence study, likewise."""
     limits: tuple[str, ...] = ()
     trust: tuple[TrustNote, ...] = ()
     provenance: ProvenanceRecord = ProvenanceRecord()

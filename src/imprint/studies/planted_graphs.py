@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from imprint.emergence.graph_network import NetworkSettings, RunGraph, graph_gain
+from imprint.emergence.graph_network import GraphGain, NetworkSettings, RunGraph, graph_gain
 from imprint.emergence.graph_network.gain import GRAPH, SHUFFLED, ability_folds, auc_of, difference
 from imprint.emergence.graph_network.kinship import Kinship
 from imprint.runs import Reporter, derive, silent
@@ -24,7 +24,6 @@ LEAST_AUC = 0.98
 NEED = 0.12
 """How sharply both components must be there, in units of their strength (uniform between 0 and 1)."""
 HALF = 0.55
-FOLDS = 5
 NETWORK, LOGISTIC = "graph network", "logistic regression"
 
 
@@ -37,6 +36,10 @@ class GraphWorldSizes:
     abilities: int = 30
     threshold_runs: int = 20
     threshold_abilities: int = 20
+    folds: int = 5
+    """Of abilities held out."""
+    shuffles: int = 3
+    draws: int = 1000
     network: NetworkSettings = field(default_factory=NetworkSettings)
 
 
@@ -98,7 +101,7 @@ def graph_world_rows(
 def _threshold_rows(seed: int, sizes: GraphWorldSizes) -> list[Row]:
     planted, name = loss_threshold_world(seed, sizes), f"loss threshold 2.2, seed {seed}"
     best = auc_of(planted.world.emerged, -planted.world.questions.T)
-    found = graph_gain(planted.world, planted.kinship, folds=FOLDS, settings=sizes.network)
+    found = _gain(planted.world, planted, sizes)
     auc = found.auc[GRAPH]
     return [
         _row(name, "loss alone", "which abilities emerge", "AUC", best),
@@ -111,9 +114,9 @@ def _threshold_rows(seed: int, sizes: GraphWorldSizes) -> list[Row]:
 def _needs_both_rows(seed: int, sizes: GraphWorldSizes) -> list[Row]:
     planted, name = needs_both_world(seed, sizes), f"needs two components, seed {seed}"
     emerged, abilities = planted.world.emerged, planted.world.question_ability
-    found = graph_gain(planted.world, planted.kinship, folds=FOLDS, settings=sizes.network)
-    logistic = logistic_answers(planted, ability_folds(planted.world, FOLDS, seed=0))
-    lead = difference(emerged, abilities, found.said[GRAPH], logistic, control=LOGISTIC)
+    found = _gain(planted.world, planted, sizes)
+    logistic = logistic_answers(planted, ability_folds(planted.world, sizes.folds, seed=0))
+    lead = difference(emerged, abilities, found.said[GRAPH], logistic, control=LOGISTIC, draws=sizes.draws)
     vanished = found.shuffled_gain.estimate < LEAST_GAIN and found.shuffled_gain.low <= 0
     gate = f"< {LEAST_GAIN}, interval not above 0"
     return [
@@ -130,7 +133,7 @@ def _shuffled_label_rows(seed: int, sizes: GraphWorldSizes) -> list[Row]:
     planted, name = needs_both_world(seed, sizes), f"shuffled answers, seed {seed}"
     generator = np.random.default_rng(derive(seed, "shuffled answers"))
     world = planted.world.answered(generator.permutation(planted.world.emerged))
-    found = graph_gain(world, planted.kinship, folds=FOLDS, settings=sizes.network)
+    found = _gain(world, planted, sizes)
     auc = found.auc[GRAPH]
     return [
         _row(name, NETWORK, "which abilities emerge", "AUC", auc, "0.5 ± 0.05", abs(auc - 0.5) <= 0.05),
@@ -148,6 +151,12 @@ def logistic_answers(planted: PlantedWorld, fold: Int[np.ndarray, "question"]) -
         )
         said[0, ~known] = model.predict_proba(planted.table[~known])[:, 1]
     return said
+
+
+def _gain(world: RunGraph, planted: PlantedWorld, sizes: GraphWorldSizes) -> GraphGain:
+    return graph_gain(
+        world, planted.kinship, folds=sizes.folds, settings=sizes.network, shuffles=sizes.shuffles, draws=sizes.draws
+    )
 
 
 def _gain_row(world: str, question: str, gain: Effect) -> Row:

@@ -32,7 +32,7 @@ def posed(make, draws, **sizes):
 
 
 def some(*names):
-    return lambda world: {name: contenders(world)[name] for name in names}
+    return lambda problem: {name: contenders(problem)[name] for name in names}
 
 
 def test_where_early_leaders_lose_it_says_that_halving_loses_to_uniform():

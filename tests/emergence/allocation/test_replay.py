@@ -9,6 +9,7 @@ from imprint.emergence.allocation import (
     AuditLog,
     Decision,
     Ledger,
+    Problem,
     Recorded,
     allocate,
     contenders,
@@ -37,12 +38,16 @@ def test_equal_compute_is_counted_in_cost():
     assert (outcome.depths, outcome.spent) == ((3, 2), 7.0)
 
 
-@pytest.mark.parametrize("name", contenders(crossing_world(0)))
+def posed(world):
+    return Problem(task="drawn", share=None, target=0.97, world=world)
+
+
+@pytest.mark.parametrize("name", contenders(posed(crossing_world(0))))
 @pytest.mark.parametrize("share", [0.11, 0.5, 1.0])
 def test_books_add_up_for_every_policy(name, share):
     world = crossing_world(3, arms=9, depth=9)
     budget = share * world.total_cost
-    outcome = allocate(world, contenders(world)[name], target=0.97, budget=budget, seed=1)
+    outcome = allocate(world, contenders(posed(world))[name], target=0.97, budget=budget, seed=1)
     assert sum(row.cost for row in outcome.audit) == pytest.approx(outcome.spent, abs=1e-9)
     assert outcome.spent == sum(arm.cost_to(depth) for arm, depth in zip(world.arms, outcome.depths, strict=True))
     assert outcome.spent <= budget

@@ -16,10 +16,10 @@ NAMES = ("A", "B", "C")
 TRUTH = [("A", "B"), ("B", "C")]
 
 
-def chain(rows: int = 2000) -> np.ndarray:
+def chain(rows: int = 2000, *, set_b: bool = False) -> np.ndarray:
     generator = np.random.default_rng(0)
     a = generator.standard_normal(rows)
-    b = 2 * a + generator.standard_normal(rows)
+    b = 2 * a * (not set_b) + generator.standard_normal(rows)
     c = -1.5 * b + generator.standard_normal(rows)
     return np.c_[a, b, c]
 
@@ -33,6 +33,11 @@ def test_the_chain_has_the_known_correlations():
     partial = (r[0, 2] - r[0, 1] * r[1, 2]) / np.sqrt((1 - r[0, 1] ** 2) * (1 - r[1, 2] ** 2))
     assert r[0, 2] == pytest.approx(-0.856, abs=0.01)
     assert abs(partial) < 0.06
+
+
+def test_setting_b_breaks_the_dependence_of_c_on_a():
+    """AT-EM-4, with B set at random."""
+    assert abs(np.corrcoef(chain(set_b=True), rowvar=False)[0, 2]) < 0.06
 
 
 def test_pc_finds_the_chain():

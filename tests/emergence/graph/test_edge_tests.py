@@ -85,7 +85,7 @@ def test_permuted_arm_labels_leave_nothing():
 def null_rate(test: str, designs: int = 200) -> float:
     """The share of designs without any effect in which something is found."""
     arms = {"without A": {"A": -4.0}, "without B": {"B": -4.0}}
-    worlds = (simulate({}, arms, seed=number, scales=SCALES) for number in range(designs))
+    worlds = (simulate({}, arms, seed=number, scales=SCALES[:2]) for number in range(designs))
     return float(
         np.mean([any(t.significant for t in causal.test_edges(chain_graph(), w, test=test).tests) for w in worlds])
     )
@@ -98,7 +98,6 @@ def test_without_effects_few_designs_find_any():
 
 def test_an_unpaired_test_would_lose_the_effect():
     seen = simulate(CHAIN, {"without A": {"A": -0.5}}, shared=1.0, noise=0.02, seed=5)
-    kept = only(causal.test_edges(chain_graph(), seen), "A", "B")
     generator = np.random.default_rng(0)
     order = {scale: generator.permutation(3) for scale in SCALES}
     seeds = [
@@ -109,7 +108,7 @@ def test_an_unpaired_test_would_lose_the_effect():
     lost = only(causal.test_edges(chain_graph(), mispaired), "A", "D")
     paired = only(causal.test_edges(chain_graph(), seen), "A", "D")
     assert lost.found.detectable > 5 * paired.found.detectable
-    assert kept.found.varies
+    assert only(causal.test_edges(chain_graph(), seen), "A", "B").significant
 
 
 def test_an_arm_that_does_not_move_its_node_does_not_count():

@@ -136,9 +136,11 @@ def _difference_error(
 
     Along itself alone, a gradient that lacks a block or a path through the model would pass.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator(device=gradient[0].device).manual_seed(seed)
     norm = _norm(gradient)
-    noise = [torch.randn(piece.shape, generator=generator, dtype=piece.dtype).to(piece.device) for piece in gradient]
+    noise = [
+        torch.randn(piece.shape, generator=generator, dtype=piece.dtype, device=piece.device) for piece in gradient
+    ]
     direction = [g / norm + r / r.norm() for g, r in zip(gradient, noise, strict=True)]
     predicted = sum(float((g * d).sum()) for g, d in zip(gradient, direction, strict=True))
     return _slope_error(model, subspace, query, direction, predicted) / norm

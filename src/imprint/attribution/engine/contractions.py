@@ -8,8 +8,9 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 _SHORT = 1 << 14
-_MIXED = 1 << 23
-"""Numbers of an intermediate product held at a time: what stays below 32 MB, the allocator reuses."""
+_MIXED, _MIXED_GPU = 1 << 23, 1 << 26
+"""Numbers of an intermediate product held at a time: what stays below 32 MB, a CPU's allocator reuses; a GPU is idle while
+it is given small work."""
 Inputs = Shaped[Tensor, "row seq *_in"]
 
 
@@ -43,7 +44,7 @@ def token_products(
         left, right, matrix = flat_deltas, flat_inputs, directions.permute(1, 0, 2).reshape(out, -1)
     else:
         left, right, matrix = flat_inputs, flat_deltas, directions.permute(2, 0, 1).reshape(wide, -1)
-    size = max(1, _MIXED // matrix.shape[1])
+    size = max(1, (_MIXED if deltas.device.type == "cpu" else _MIXED_GPU) // matrix.shape[1])
     parts = [
         (left[start : start + size] @ matrix).view(-1, queries, right.shape[1]) @ right[start : start + size, :, None]
         for start in range(0, len(left), size)
@@ -57,14 +58,32 @@ def row_products(
     """The inner product of each row's gradient with every direction, by the cheaper of the two orders of summation."""
     if is_table(inputs) or len(directions) == 1:
         return token_products(inputs, deltas, directions).sum(-1, dtype=_wide(deltas.dtype))
-    gradient, wide = outer(inputs, deltas, directions.shape[2]).flatten(1), _wide(deltas.dtype)
-    along = directions.flatten(1)
-    # Products of narrow types round their result, so they are kept short and added up in a wider type.
-    size = _SHORT if deltas.dtype != wide else gradient.shape[1]
-    total = torch.zeros(len(along), len(gradient), dtype=wide, device=deltas.device)
-    for start in range(0, gradient.shape[1], size):
-        chosen = slice(start, start + size)
+    gradient, along = outer(inputs, deltas, directions.shape[2]).flatten(1), directions.flatten(1)
+    return along @ gradient.T if deltas.dtype == _wide(deltas.dtype) else _short_products(along, gradient)
+
+
+def _short_products(
+    along: Float[Tensor, "query parameter"], gradient: Float[Tensor, "row parameter"]
+) -> Float[Tensor, "query row"]:
+    """`along @ gradient.T` in a wider type: products of narrow types round their result, so they are kept short and added up."""
+    if along.device.type != "cpu":
+        return batched_products(along, gradient)
+    total = torch.zeros(len(along), len(gradient), dtype=_wide(along.dtype), device=along.device)
+    for start in range(0, along.shape[1], _SHORT):
+        chosen = slice(start, start + _SHORT)
         total += along[:, chosen] @ gradient[:, chosen].T
+    return total
+
+
+def batched_products(
+    along: Float[Tensor, "query parameter"], gradient: Float[Tensor, "row parameter"]
+) -> Float[Tensor, "query row"]:
+    """The same short products as one batch, which is how a GPU makes them fast."""
+    count = along.shape[1] // _SHORT
+    whole = count * _SHORT
+    left, right = (part[:, :whole].view(len(part), count, _SHORT).transpose(0, 1) for part in (along, gradient))
+    rest = along[:, whole:] @ gradient[:, whole:].T
+    total: Tensor = torch.bmm(left, right.transpose(1, 2)).sum(0, dtype=_wide(along.dtype)) + rest
     return total
 
 

@@ -109,7 +109,7 @@ def fit_factors(
     Trust: blocks are taken as independent and positions as independent within A and S; an undertrained model breaks both.
     Compare with the plain dot product, which is printed beside it.
     """
-    draws = _draws(tokens, options, seed)
+    draws, lengths = _draws(tokens, options, seed), lengths.cpu()
 
     def batches(rows: Int[Tensor, "row"]) -> Iterator[tuple[Batch, Int[Tensor, "row"]]]:
         for start in range(0, len(rows), options.batch):

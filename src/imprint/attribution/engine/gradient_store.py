@@ -54,7 +54,7 @@ class Whitening:
             output_bases=tuple(f.output_basis for f in factors),
             input_bases=tuple(f.input_basis for f in factors),
             roots=tuple(f.damped().rsqrt() for f in factors),
-            coarse=best.sort().values,
+            coarse=best.sort().values.cpu(),
         )
 
     @property

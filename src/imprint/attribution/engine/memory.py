@@ -10,7 +10,7 @@ from imprint.attribution.engine.ekfac import EkfacOptions
 from imprint.attribution.engine.subspace import Subspace, weight_matrix
 from imprint.errors import ConfigError
 from imprint.models import Anatomy
-from imprint.models.unembedding import CHUNK_LOGITS
+from imprint.models.unembedding import chunk_logits
 
 _LARGEST_BATCH, _FEW_ROWS, _EASY_ROWS = 64, 4, 8
 _SLACK = 1.3
@@ -72,7 +72,7 @@ def plan_memory(
     copy = 0 if item == model.dtype.itemsize else sum(p.numel() for p in model.parameters()) * item
     bases = sum(side * side for side in sides) * (8 + item) + 3 * max(sides) ** 2 * 8
     usable = budget / _SLACK
-    chunks = 3 * CHUNK_LOGITS * item
+    chunks = 3 * chunk_logits(model.device) * item
     wide = _WIDE_QUERIES * model.dtype.itemsize * parameters
     fitting = copy + bases + _EIGENVALUES * parameters + chunks
     scoring = copy + bases // 2 + _EIGENVALUES * parameters + chunks + wide

@@ -108,8 +108,9 @@ def off_by_one_query(probe: RepeatProbe) -> Query:
     """The published code's defect, kept as a mutant: the right target scored one position too early. Never use it."""
 
     def measure(model: PreTrainedModel) -> Float[Tensor, ""]:
-        logits = model(probe.tokens, use_cache=False).logits
-        return log_probs_of(logits[:, probe.query - 1], probe.tokens[:, probe.query + 1]).sum(1).mean()
+        tokens = probe.tokens.to(model.device)
+        logits = model(tokens, use_cache=False).logits
+        return log_probs_of(logits[:, probe.query - 1], tokens[:, probe.query + 1]).sum(1).mean()
 
     return Query(name="off_by_one", measure=measure)
 
@@ -193,6 +194,7 @@ def _check_gradient(gradient: Sequence[Float[Tensor, "_out _in"]], query: Query,
 
 def _log_probs(model: PreTrainedModel, tokens: Tensor, probe: RepeatProbe) -> Float[Tensor, "row query"]:
     """Log-probability at each query position of the token that comes next there (the copy)."""
+    tokens = tokens.to(model.device)
     logits = model(tokens, use_cache=False).logits[:, probe.query]
     return log_probs_of(logits, tokens[:, probe.query + 1])
 
@@ -204,6 +206,6 @@ def _attention(
     if component.site != "head" or component.layer is None:
         raise ComponentNotFound(f"'{component}' is not a head, so it pays no attention; write for example L1.H0")
     with eager_attention(model):
-        passed = model.base_model(probe.tokens, use_cache=False, output_attentions=True)
+        passed = model.base_model(probe.tokens.to(model.device), use_cache=False, output_attentions=True)
         attentions: tuple[Tensor, ...] = passed.attentions
     return attentions[component.layer][:, component.head, queries, keys].sum(1).mean()

@@ -74,6 +74,7 @@ def score_pass(
     result = Pass()
     groups = {name: place for place, name in enumerate(subspace.groups)}
     cast = [stack.to(model.device, model.dtype) for stack in directions]
+    lengths = lengths.cpu()
     for start in range(0, len(tokens), batch):
         chosen = slice(start, start + batch)
         gradients, losses = loss_gradients(model, subspace.modules, tokens[chosen], lengths[chosen])

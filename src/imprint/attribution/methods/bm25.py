@@ -1,16 +1,34 @@
 """BM25: rows that share rare n-grams with the query's text come first."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import ClassVar
 
-import bm25s
 import numpy as np
 from jaxtyping import Float64, Int
 from torch import Tensor
 
 from imprint.attribution.methods.interface import Problem, query_texts
 from imprint.types import Advance, no_progress
+
+
+@contextmanager
+def _without(package: str) -> Iterator[None]:
+    """Let an optional package look as if it were not installed while the block imports another one."""
+    held = {package: sys.modules[package]} if package in sys.modules else {}
+    sys.modules[package] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules[package]
+        sys.modules.update(held)
+
+
+# bm25s tries out jax at import, and jax on a GPU then takes three quarters of its memory, for a sort that is not used here.
+with _without("jax"):
+    import bm25s
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -50,7 +50,7 @@ class Datamodels:
         training, retrain = recorded(problem, self.name), retrainer(problem, self.name)
         outcomes = []
         for mask in masks:
-            outcomes.append(training.values(retrain(mask), problem.queries).double().numpy())
+            outcomes.append(training.values(retrain(mask), problem.queries).double().cpu().numpy())
             advance(1)
         weights, shares = fit_datamodels(masks, np.stack(outcomes))
         _log.info("datamodels: out-of-fold R^2 by query %s after %d runs", shares.round(3).tolist(), runs)

@@ -30,4 +30,4 @@ class LeaveOneOut:
         """See `Method.scores`; `advance` counts retrainings, one a row."""
         training = recorded(problem, self.name)
         effects = leave_one_out(training, problem.queries, problem.stage, range(len(problem.tokens)), advance=advance)
-        return finite(effects.double().numpy())
+        return finite(effects.double().cpu().numpy())

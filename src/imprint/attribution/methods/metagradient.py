@@ -27,4 +27,4 @@ class Metagradient:
     def scores(self, problem: Problem, *, advance: Advance = no_progress) -> Float64[np.ndarray, "query row"]:
         """See `Method.scores`; `advance` counts updates, each twice."""
         gradients = recorded(problem, self.name).metagradients(problem.queries, advance=advance)[problem.stage]
-        return finite(gradients.double().numpy())
+        return finite(gradients.double().cpu().numpy())

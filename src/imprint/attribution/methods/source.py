@@ -42,4 +42,4 @@ class Source:
             seed=derive(problem.seed, "labels"),
             advance=advance,
         )
-        return finite(scores[problem.stage].double().numpy())
+        return finite(scores[problem.stage].double().cpu().numpy())

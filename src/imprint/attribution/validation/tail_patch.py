@@ -35,6 +35,7 @@ def tail_patch(
             f"{len(tokens)} rows and a step of {learning_rate}: give at least one row and a positive step"
         )
     patched = copy.deepcopy(model)
+    tokens, lengths = tokens.to(model.device), lengths.to(model.device)
     with evaluating(patched):
         before = _value(query, patched)
         losses = token_losses(patched(tokens[:, :-1], use_cache=False).logits, tokens[:, 1:])

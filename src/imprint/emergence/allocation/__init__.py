@@ -5,20 +5,33 @@ replay        Recorded worlds, decisions, audit rows, and the loop that pays for
 fixed_orders  uniform, random, greedy and by size
 halving       successive halving, Hyperband, ASHA
 curves        the curves that an arm may follow, on laws of size and data
+belief        what other tasks have taught about curves
 posterior     what one arm's scores say of all
-freeze_thaw   the index policy, its doubt of itself, and abstention
+learning      the prior from other tasks, by empirical Bayes
+freeze_thaw   the index policy and its doubt of itself
+giving_up     what must have been seen before saying that no arm will cross
 forecasters   the oracle and noise
 tables        worlds from a table of scores
 planted       worlds whose best allocation is known
 comparison    all policies on the same problems with the same budget
 verdicts      who needs less, in words
 audit         one line of JSON a decision
-mixture       data mixtures from small proxies
+mixture       losses of data mixtures from small proxies
+mixture_choice  the mixture to train on, with intervals and held-out ranks
 """
 
 from imprint.emergence.allocation.arms import Arm, Environment, Ledger, Reading
 from imprint.emergence.allocation.audit import AuditLog, read_audit
-from imprint.emergence.allocation.comparison import OURS, Problem, contenders, over_oracle, problems, race, saving
+from imprint.emergence.allocation.comparison import (
+    OURS,
+    UNTAUGHT,
+    Problem,
+    contenders,
+    over_oracle,
+    problems,
+    race,
+    saving,
+)
 from imprint.emergence.allocation.fixed_orders import (
     by_size,
     greedy,
@@ -30,13 +43,17 @@ from imprint.emergence.allocation.fixed_orders import (
 from imprint.emergence.allocation.forecasters import guesser, oracle
 from imprint.emergence.allocation.freeze_thaw import Caution, Forecaster, freeze_thaw
 from imprint.emergence.allocation.halving import asynchronous_halving, hyperband, rungs, successive_halving
+from imprint.emergence.allocation.learning import History, history_of
 from imprint.emergence.allocation.mixture import Proxies, best_mixtures, predict_losses, transfer
+from imprint.emergence.allocation.mixture_choice import MixtureChoice, candidate_mixtures, choose_mixture
 from imprint.emergence.allocation.planted import (
     crossing_world,
     flat_world,
     ordered_world,
     reversal_world,
+    scaling_suite,
     scaling_world,
+    sleeper_world,
 )
 from imprint.emergence.allocation.posterior import Posterior, Prior
 from imprint.emergence.allocation.replay import AuditRow, Decision, Outcome, Policy, PolicyMaker, Recorded, allocate
@@ -45,6 +62,7 @@ from imprint.emergence.allocation.verdicts import Comparison, compare, rank_sent
 
 __all__ = [
     "OURS",
+    "UNTAUGHT",
     "Arm",
     "AuditLog",
     "AuditRow",
@@ -53,7 +71,9 @@ __all__ = [
     "Decision",
     "Environment",
     "Forecaster",
+    "History",
     "Ledger",
+    "MixtureChoice",
     "Outcome",
     "Policy",
     "PolicyMaker",
@@ -68,6 +88,8 @@ __all__ = [
     "asynchronous_halving",
     "best_mixtures",
     "by_size",
+    "candidate_mixtures",
+    "choose_mixture",
     "compare",
     "contenders",
     "crossing_world",
@@ -75,6 +97,7 @@ __all__ = [
     "freeze_thaw",
     "greedy",
     "guesser",
+    "history_of",
     "hyperband",
     "oracle",
     "ordered_world",
@@ -91,7 +114,9 @@ __all__ = [
     "reversal_world",
     "rungs",
     "saving",
+    "scaling_suite",
     "scaling_world",
+    "sleeper_world",
     "successive_halving",
     "task_worlds",
     "transfer",

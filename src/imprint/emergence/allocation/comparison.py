@@ -17,6 +17,7 @@ from imprint.emergence.allocation.fixed_orders import (
 from imprint.emergence.allocation.forecasters import oracle
 from imprint.emergence.allocation.freeze_thaw import freeze_thaw
 from imprint.emergence.allocation.halving import asynchronous_halving, hyperband, successive_halving
+from imprint.emergence.allocation.posterior import Prior
 from imprint.emergence.allocation.replay import Outcome, PolicyMaker, Recorded, allocate
 from imprint.emergence.allocation.tables import TaskWorld
 from imprint.errors import ConfigError
@@ -28,6 +29,8 @@ SHARES = (0.35, 0.6, 0.85)
 KEPT_ARMS = 0.8
 """Every replication after the first replays a random part of the arms of this size, in random order."""
 OURS = "freeze-thaw"
+UNTAUGHT = "freeze-thaw (default prior)"
+"""Beside freeze-thaw on a prior that was learned from other tasks, the same on the prior that knows nothing of them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,10 +77,18 @@ def problems(worlds: Iterable[TaskWorld], shares: Sequence[float] = SHARES) -> l
     ]
 
 
-def contenders(world: Recorded) -> dict[str, PolicyMaker]:
-    """The policies of a comparison, by name; the oracle needs to know the world."""
+def contenders(problem: Problem, taught: Mapping[str, Prior] | None = None) -> dict[str, PolicyMaker]:
+    """The policies of a comparison, by name; the oracle needs to know the world.
+
+    `taught` has the prior of every task, learned from other tasks.
+    """
+    ours = (
+        {OURS: freeze_thaw()}
+        if taught is None
+        else {OURS: freeze_thaw(prior=taught[problem.task]), UNTAUGHT: freeze_thaw()}
+    )
     return {
-        OURS: freeze_thaw(),
+        **ours,
         "uniform (tokens)": uniform_exposure,
         "uniform (compute)": uniform_cost,
         "random": random_arm,
@@ -89,14 +100,14 @@ def contenders(world: Recorded) -> dict[str, PolicyMaker]:
         **{f"successive halving {eta}": successive_halving(eta) for eta in (2, 3, 4)},
         "Hyperband 3": hyperband(3),
         **{f"ASHA {eta}": asynchronous_halving(eta) for eta in (2, 3)},
-        "oracle": oracle(world),
+        "oracle": oracle(problem.world),
     }
 
 
 def race(
     solvable: Sequence[Problem],
     *,
-    policies: Callable[[Recorded], Mapping[str, PolicyMaker]] = contenders,
+    policies: Callable[[Problem], Mapping[str, PolicyMaker]] = contenders,
     replications: int = 10,
     budget_share: float = 1.0,
     advance: Advance = no_progress,
@@ -111,7 +122,7 @@ def race(
     for problem in solvable:
         for number in range(replications):
             drawn = problem.replication(number)
-            for name, maker in policies(drawn.world).items():
+            for name, maker in policies(drawn).items():
                 rows.append(_row(drawn, name, maker, number, budget_share))
             advance(1)
     return pl.DataFrame(rows, infer_schema_length=None)

@@ -1,7 +1,7 @@
 """The curves that an arm may follow: a floor at chance, a rise, a ceiling, over progress that size and data drive together.
 
-score = floor + ceiling · sigmoid((progress − midpoint) / width). Progress is a law of tokens and parameters, scaled so that over
-the world's own arms it runs from 0 to 1 (which needs their sizes and lengths, not their scores).
+score = floor + ceiling · (size / largest)^γ · sigmoid((progress − midpoint) / width). Progress is a law of tokens and parameters,
+scaled so that over the arms of a span it runs from 0 to 1 (which needs their sizes and lengths, not their scores).
 """
 
 from collections.abc import Callable, Sequence
@@ -12,40 +12,85 @@ from jaxtyping import Float
 
 from imprint.emergence.allocation.arms import Arm
 
-Law = Callable[[Arm], Float[np.ndarray, " depth"]]
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Law:
+    """How tokens and parameters drive progress, and how size alone bounds what progress leads to."""
+
+    name: str
+    progress: Callable[[Arm], Float[np.ndarray, " depth"]]
+    ceiling_exponent: float = 0.0
+    """γ: an arm's ceiling grows with its size to this power."""
 
 
-def loss_law(arm: Arm) -> Float[np.ndarray, " depth"]:
+def loss_progress(arm: Arm) -> Float[np.ndarray, " depth"]:
     """Progress as reducible loss: −log10(A/N^α + B/D^β), constants of Besiroglu et al. 2024 (2404.10102), table 1.
 
-    Size bounds what data can reach: the only law here under which a small arm levels off below a large one.
+    Size bounds what data can reach: the only progress here under which a small arm levels off below a large one.
     """
     assert arm.size is not None
     return np.asarray(-np.log10(482.01 * arm.size**-0.3478 + 2085.43 * arm.exposure**-0.3658))
 
 
-def product_law(size_exponent: float) -> Law:
+def product_law(size_exponent: float, ceiling_exponent: float = 0.0) -> Law:
     """Progress as log10(D · N^κ)."""
 
-    def law(arm: Arm) -> Float[np.ndarray, " depth"]:
+    def progress(arm: Arm) -> Float[np.ndarray, " depth"]:
         return np.asarray(np.log10(arm.exposure) + size_exponent * np.log10(arm.size or 1.0))
 
-    return law
+    return Law(name=f"tokens * size^{size_exponent:g}", progress=progress, ceiling_exponent=ceiling_exponent)
 
 
-def laws_for(arms: Sequence[Arm]) -> list[Law]:
-    """The laws that tell these arms apart: those of size only where sizes are known and differ."""
+LOSS_LAW = Law(name="loss", progress=loss_progress)
+PLAIN_LAWS = (LOSS_LAW, product_law(0.5), product_law(1.0))
+"""The laws that are believed alike before anything is learned."""
+CEILING_LAWS = (
+    product_law(0.0, 0.15),
+    product_law(0.0, 0.3),
+    product_law(0.25, 0.15),
+    product_law(0.5, 0.15),
+    Law(name="loss", progress=loss_progress, ceiling_exponent=0.15),
+)
+"""Laws under which size sets how high a curve ends: weighed only where a history of other tasks speaks for them."""
+
+
+def laws_for(arms: Sequence[Arm], sized: Sequence[Law] = PLAIN_LAWS) -> list[Law]:
+    """The laws that tell these arms apart: `sized` only where sizes are known and differ."""
     sizes = {arm.size for arm in arms}
     if None in sizes or len(sizes) == 1:
         return [product_law(0.0)]
-    return [loss_law, product_law(0.5), product_law(1.0)]
+    return list(sized)
 
 
-def scaled_progress(arms: Sequence[Arm], law: Law) -> list[Float[np.ndarray, " depth"]]:
-    """The law's progress of every arm, 0 at the world's least and 1 at its greatest."""
-    raw = [law(arm) for arm in arms]
-    low, high = min(values.min() for values in raw), max(values.max() for values in raw)
-    return [(values - low) / max(high - low, 1e-12) for values in raw]
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Span:
+    """The least and the greatest progress of some arms under every law, and their largest size."""
+
+    laws: tuple[Law, ...]
+    low: Float[np.ndarray, " law"]
+    high: Float[np.ndarray, " law"]
+    largest: float
+
+    def progress(self, arm: Arm) -> Float[np.ndarray, "law depth"]:
+        """An arm's progress under every law: 0 at the span's least and 1 at its greatest."""
+        raw = np.stack([law.progress(arm) for law in self.laws])
+        return np.asarray((raw - self.low[:, None]) / np.maximum(self.high - self.low, 1e-12)[:, None])
+
+    def lift(self, arm: Arm) -> Float[np.ndarray, " law"]:
+        """An arm's ceiling under every law, as a share of the largest arm's."""
+        share = 1.0 if arm.size is None else arm.size / self.largest
+        return np.array([share**law.ceiling_exponent for law in self.laws])
+
+
+def span_of(arms: Sequence[Arm], laws: Sequence[Law]) -> Span:
+    """The span of these arms."""
+    raw = [[law.progress(arm) for arm in arms] for law in laws]
+    return Span(
+        laws=tuple(laws),
+        low=np.array([min(values.min() for values in one) for one in raw]),
+        high=np.array([max(values.max() for values in one) for one in raw]),
+        largest=max((arm.size for arm in arms if arm.size is not None), default=1.0),
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,12 +113,14 @@ class Grid:
         return np.linspace(self.midpoint_low, self.midpoint_high, count)
 
     def curves(
-        self, progress: Float[np.ndarray, "law depth"], target: float
+        self, progress: Float[np.ndarray, "law depth"], target: float, lift: Float[np.ndarray, " law"] | None = None
     ) -> Float[np.ndarray, "shape ceiling midpoint depth"]:
         """The score at each checkpoint of an arm under every combination; a shape is a law, a floor and a width."""
         widths, ceilings = np.array(self.widths), np.minimum(np.array(self.ceiling_ratios) * target, 1.0)
+        heights = ceilings[None, :] * (np.ones(len(progress)) if lift is None else lift)[:, None]
         floors = np.clip(self.floors, -0.5 * target, 0.5 * target)
         distance = (progress[:, None, None, :] - self.midpoints[None, None, :, None]) / widths[None, :, None, None]
         rise = 1.0 / (1.0 + np.exp(-np.clip(distance, -40, 40)))
-        scores = floors[None, :, None, None, None, None] + ceilings[:, None, None] * rise[:, None, :, None]
+        risen = heights[:, None, None, :, None, None] * rise[:, None, :, None]
+        scores = floors[None, :, None, None, None, None] + risen
         return np.asarray(scores.reshape(-1, len(ceilings), *scores.shape[-2:]))

@@ -54,7 +54,7 @@ def oracle(world: Recorded) -> PolicyMaker:
     def known(arms: Sequence[Arm], seed: int) -> Forecaster:
         return KnownAnswer(world)
 
-    return freeze_thaw(known, caution=Caution(distrust=1e-300, abstain_below=0.5, end_one_first=False))
+    return freeze_thaw(known, caution=Caution(distrust=1e-300, abstain_below=0.5, see_ends_first=False))
 
 
 def guesser(caution: Caution | None = None) -> PolicyMaker:

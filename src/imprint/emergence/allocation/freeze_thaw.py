@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from imprint.emergence.allocation.arms import Arm, Ledger
 from imprint.emergence.allocation.fixed_orders import uniform_exposure
+from imprint.emergence.allocation.giving_up import arm_to_end_first
 from imprint.emergence.allocation.posterior import Posterior, Prior
 from imprint.emergence.allocation.replay import Decision, Policy, PolicyMaker
 
@@ -68,8 +69,9 @@ class Caution:
     """A calibrated forecaster is wrongly distrusted in at most this share of allocations (Ville's inequality)."""
     abstain_below: float = 0.005
     """Stop when the probability that any arm can still cross within the budget is below this; 0 never stops."""
-    end_one_first: bool = True
-    """Train one arm to its end before giving up, since what happens late is not forecast from early training alone."""
+    see_ends_first: bool = True
+    """Train arms to their ends before giving up, since what happens late is not forecast from early training alone: one where
+    sizes tie the arms, else the best and the worst start, and all if an end was not where it seemed to go."""
 
 
 ForecasterMaker = Callable[[Sequence[Arm], int], Forecaster]
@@ -113,26 +115,14 @@ class _FreezeThaw:
         crossed = self.forecaster.crossed_by(ledger)
         index = crossing_index(ledger, crossed)
         if chance < self.caution.abstain_below:
-            arm = _nearest_end(ledger) if self.caution.end_one_first else None
+            arm = arm_to_end_first(ledger) if self.caution.see_ends_first else None
             if arm is None:
                 return Decision(arm=None, reason="no arm will cross in budget", index=index, chance=chance)
-            return Decision(arm=arm, reason="one arm to its end before giving up", index=index, chance=chance)
+            return Decision(arm=arm, reason="seen to its end before giving up", index=index, chance=chance)
         arm = max(ledger.affordable(), key=lambda one: (index[one], -self.order[one]))
         promised = float(crossed[arm][ledger.depth(arm)])
         self.log_wealth -= math.log1p(-min(promised, 1 - 1e-9))
         return Decision(arm=arm, reason="highest chance per cost", index=index, chance=chance)
-
-
-def _nearest_end(ledger: Ledger) -> int | None:
-    """The arm that is cheapest to train to its end; None if one has been, or if the budget ends no arm."""
-    if any(ledger.depth(number) == arm.depth for number, arm in enumerate(ledger.arms)):
-        return None
-    costs = {
-        number: ledger.arms[number].cost_to(ledger.arms[number].depth) - ledger.spent_on(number)
-        for number in ledger.affordable()
-        if ledger.reach(number) == ledger.arms[number].depth
-    }
-    return min(costs, key=costs.__getitem__, default=None)
 
 
 def crossing_index(ledger: Ledger, crossed: Sequence[Float[np.ndarray, " _"]]) -> tuple[float, ...]:

@@ -40,6 +40,14 @@ def reversal_world(seed: int, *, arms: int = 27, depth: int = 27) -> Recorded:
     return _world(early * (1 - np.exp(-20 * steps)) + 0.1 + (0.15 + 0.55 * late - early) * rise, 0.01)
 
 
+def sleeper_world(seed: int, *, arms: int = 27, depth: int = 27) -> Recorded:
+    """Early scores say nothing of late ones: arms rise late, to ends that were drawn apart from their starts."""
+    rng = np.random.default_rng(seed)
+    early, late, steps = rng.uniform(0, 0.3, arms)[:, None], rng.random(arms)[:, None], np.arange(1, depth + 1) / depth
+    rise = 1 / (1 + np.exp(-(steps - 0.7) / 0.05))
+    return _world(early * (1 - np.exp(-20 * steps)) + 0.1 + (0.15 + 0.55 * late - early) * rise, 0.01)
+
+
 def flat_world(seed: int, *, arms: int = 12, depth: int = 20, stderr: float = 0.015) -> Recorded:
     """Nothing to find: every arm stays at chance, with the noise of its items."""
     rng = np.random.default_rng(seed)
@@ -70,3 +78,48 @@ def scaling_world(seed: int, *, sizes: int = 12, depth: int = 24, stderr: float 
         scores=tuple(scores),
         stderrs=tuple(np.full(depth, stderr) for _ in range(sizes)),
     )
+
+
+def scaling_suite(
+    seed: int, *, tasks: int = 6, sizes: int = 12, depth: int = 24, stderr: float = 0.015
+) -> list[Recorded]:
+    """Several tasks on the same arms, which all follow one drawn law: a history that has something to teach.
+
+    The law is one of three kinds with drawn constants: loss, tokens times a power of size, or tokens alone under ceilings that
+    grow with size.
+    """
+    rng = np.random.default_rng(seed)
+    params = np.sort(10 ** rng.uniform(7.5, 9.3, sizes))
+    tokens = 10 ** np.linspace(9, 11.5, depth) if rng.random() < 0.5 else np.linspace(1e10, 3e11, depth)
+    size_part, data_part, lift = _drawn_law(rng, params, tokens)
+    progress = size_part[:, None] + data_part if data_part.ndim == 1 else data_part
+    arms = tuple(
+        Arm(name=f"size {number:02d}", exposure=tokens, cost=6 * size * tokens, size=float(size))
+        for number, size in enumerate(params)
+    )
+    low, high = progress.min(), progress.max()
+    found = []
+    for _ in range(tasks):
+        own = progress + rng.normal(0, 0.02, (sizes, 1)) * (high - low)
+        middle, width = rng.uniform(low, low + 0.9 * (high - low)), rng.uniform(0.05, 0.25) * (high - low)
+        clean = rng.uniform(0.15, 1.0) * lift[:, None] / (1 + np.exp(-(own - middle) / width))
+        drift = np.cumsum(rng.normal(0, 0.006, (sizes, depth)), axis=1)
+        scores = clean + drift + rng.normal(0, stderr, (sizes, depth))
+        found.append(
+            Recorded(arms=arms, scores=tuple(scores), stderrs=tuple(np.full(depth, stderr) for _ in range(sizes)))
+        )
+    return found
+
+
+def _drawn_law(
+    rng: np.random.Generator, params: Float[np.ndarray, " arm"], tokens: Float[np.ndarray, " depth"]
+) -> tuple[Float[np.ndarray, " arm"], Float[np.ndarray, "..."], Float[np.ndarray, " arm"]]:
+    """The part of progress that size gives, the part that tokens give (or all of it), and the lift of the ceilings."""
+    kind, flat = rng.integers(3), np.ones(len(params))
+    if kind == 0:
+        size_part = rng.uniform(100, 900) * params ** -rng.uniform(0.28, 0.4)
+        data_part = 10 ** rng.uniform(2.6, 3.4) * tokens ** -rng.uniform(0.28, 0.38)
+        return flat, -np.log10(size_part[:, None] + data_part), flat
+    if kind == 1:
+        return rng.uniform(0, 1) * np.log10(params), np.log10(tokens), flat
+    return 0 * flat, np.log10(tokens), (params / params.max()) ** rng.uniform(0.1, 0.35)

@@ -7,7 +7,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from imprint.emergence.allocation.arms import Arm, Reading
-from imprint.emergence.allocation.curves import Grid, laws_for, scaled_progress
+from imprint.emergence.allocation.belief import Learned
+from imprint.emergence.allocation.curves import Grid, laws_for, span_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,6 +45,8 @@ class Prior:
     """How many last scores say how far an arm lies off its curve; that distance persists."""
     most_deviations: float = 4.0
     """One score may not speak louder than this many standard deviations."""
+    learned: Learned | None = None
+    """What other tasks have taught; None weighs every combination alike."""
 
     def misfit(self, target: float) -> float:
         """The standard deviation of what no curve explains, for this target."""
@@ -84,41 +87,63 @@ class _ArmBelief:
         return np.asarray(np.where(reached.any(-1), reached.argmax(-1) + 1, ahead.shape[-1] + 1) + seen)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scatter:
+    """How an arm's own curve lies around the shared one: row-stochastic matrices over ceilings and over midpoints."""
+
+    ceiling: Float[np.ndarray, "ceiling ceiling"]
+    midpoint: Float[np.ndarray, "midpoint midpoint"]
+
+    @staticmethod
+    def of(grid: Grid, kinship: Kinship) -> "Scatter":
+        """The scatter of a kinship on a grid."""
+        return Scatter(
+            ceiling=_normal_rows(np.log(grid.ceiling_ratios), kinship.ceiling_spread),
+            midpoint=_normal_rows(grid.midpoints, kinship.midpoint_spread),
+        )
+
+    def forward(self, own: Float[np.ndarray, "shape ceiling midpoint"]) -> Float[np.ndarray, "shape ceiling midpoint"]:
+        """The mean over an arm's own curve, for every shared one."""
+        return np.asarray(self.ceiling @ own @ self.midpoint.T)
+
+    def backward(
+        self, shared: Float[np.ndarray, "shape ceiling midpoint"]
+    ) -> Float[np.ndarray, "shape ceiling midpoint"]:
+        """Weight of the shared curves as weight of an arm's own."""
+        return np.asarray(self.ceiling.T @ shared @ self.midpoint)
+
+
 class _Relation:
     """All arms' beliefs joined by one kinship: an arm's own ceiling and midpoint scatter around the shared ones."""
 
-    def __init__(self, arms: Sequence[_ArmBelief], grid: Grid, kinship: Kinship) -> None:
-        self.arms = arms
-        self.ceiling = _normal_rows(np.log(grid.ceiling_ratios), kinship.ceiling_spread)
-        self.midpoint = _normal_rows(grid.midpoints, kinship.midpoint_spread)
-        blank = self._forward(np.ones_like(arms[0].log_likelihood))
+    def __init__(
+        self, arms: Sequence[_ArmBelief], scatter: Scatter, log_prior: Float[np.ndarray, "shape ceiling midpoint"]
+    ) -> None:
+        self.arms, self.scatter, self.log_prior = arms, scatter, log_prior.ravel()
+        blank = scatter.forward(np.ones_like(arms[0].log_likelihood))
         self.likelihood = [np.ones_like(one.log_likelihood) for one in arms]
         self.evidence = [blank] * len(arms)
         self.log_evidence = np.zeros((len(arms), blank.size))
-
-    def _forward(self, own: Float[np.ndarray, "shape ceiling midpoint"]) -> Float[np.ndarray, "shape ceiling midpoint"]:
-        """The mean over an arm's own curve, for every shared one."""
-        return np.asarray(self.ceiling @ own @ self.midpoint.T)
 
     def refresh(self, number: int) -> None:
         """Take over what an arm now believes of its own curve."""
         log_likelihood = self.arms[number].log_likelihood
         top = log_likelihood.max()
         self.likelihood[number] = np.exp(log_likelihood - top)
-        self.evidence[number] = np.maximum(self._forward(self.likelihood[number]), 1e-200)
+        self.evidence[number] = np.maximum(self.scatter.forward(self.likelihood[number]), 1e-200)
         self.log_evidence[number] = np.log(self.evidence[number]).ravel() + top
 
     @property
     def shared(self) -> Float[np.ndarray, " belief"]:
-        """The log weight of every shared curve, up to a constant that all kinships share."""
-        return np.asarray(self.log_evidence.sum(0))
+        """The log weight of every shared curve, prior and evidence, up to a constant that all kinships share."""
+        return np.asarray(self.log_evidence.sum(0) + self.log_prior)
 
     def crossed_by(self, number: int, weight: Float[np.ndarray, " belief"], depth: int) -> Float[np.ndarray, " depth"]:
         """This kinship's part of the probability that an arm has crossed by each depth."""
         if not weight.any():
             return np.zeros(depth)
         shared = weight.reshape(self.evidence[number].shape) / self.evidence[number]
-        own = self.likelihood[number] * (self.ceiling.T @ shared @ self.midpoint)
+        own = self.likelihood[number] * self.scatter.backward(shared)
         mass = np.bincount(self.arms[number].first.ravel(), weights=own.ravel(), minlength=depth + 2)
         return np.asarray(np.cumsum(mass)[1 : depth + 1])
 
@@ -128,7 +153,7 @@ class _Relation:
         weight = np.exp(log_weight - log_weight.max())
         none = weight / weight.sum()
         for number, depth in enumerate(reach):
-            crossing = self._forward(self.likelihood[number] * (self.arms[number].first <= depth))
+            crossing = self.scatter.forward(self.likelihood[number] * (self.arms[number].first <= depth))
             none = none * np.clip(1.0 - (crossing / self.evidence[number]).ravel(), 0.0, 1.0)
         return float(1.0 - none.sum())
 
@@ -138,12 +163,22 @@ class Posterior:
 
     def __init__(self, arms: Sequence[Arm], target: float, prior: Prior) -> None:
         """Forecast crossings of `target` by these arms."""
-        laws = [scaled_progress(arms, law) for law in laws_for(arms)]
-        curves = [prior.grid.curves(np.stack([law[number] for law in laws]), target) for number in range(len(arms))]
+        grid = prior.grid
+        span = span_of(arms, laws_for(arms)) if prior.learned is None else prior.learned.span
+        curves = [grid.curves(span.progress(arm), target, span.lift(arm)) for arm in arms]
         self._depths = [arm.depth for arm in arms]
         self._arms = [_ArmBelief(one, target, prior) for one in curves]
-        self._relations = [_Relation(self._arms, prior.grid, kinship) for kinship in prior.kinships]
-        self._doubt = _Relation(self._arms, prior.grid, prior.doubt)
+        blank = np.zeros(curves[0].shape[:-1])
+        if prior.learned is None:
+            log_priors = [blank] * len(prior.kinships)
+        else:
+            heights = np.minimum(np.array(grid.ceiling_ratios) * target, 1.0)
+            log_priors = list(prior.learned.log_weights(heights))
+        self._relations = [
+            _Relation(self._arms, Scatter.of(grid, kinship), log_prior)
+            for kinship, log_prior in zip(prior.kinships, log_priors, strict=True)
+        ]
+        self._doubt = _Relation(self._arms, Scatter.of(grid, prior.doubt), blank)
 
     def read(self, arm: int, reading: Reading) -> None:
         """Take in the score of an arm's next checkpoint."""

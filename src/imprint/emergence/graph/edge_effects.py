@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
+from scipy import special
 
 from imprint.emergence.graph.observations import Pairs
 from imprint.stats import Effect, minimal_detectable_effect, paired_permutation
@@ -83,7 +83,7 @@ def edge_effect(pairs: Pairs, *, node: str, control: str, alpha: float, seed: in
     if not stratified:
         strata = [_even(pairs.difference)]
     estimate, error, freedom = _stratified_mean(strata)
-    half = 0.0 if error == 0 else float(stats.t.ppf(1 - alpha / 2, freedom)) * error
+    half = 0.0 if error == 0 else _quantile(alpha, freedom) * error
     flipped = paired_permutation(pairs.treated, pairs.reference, seed=seed)
     note = "one pair at some scale: scales were pooled" if not stratified and len(np.unique(pairs.scale)) > 1 else ""
     return EdgeEffect(
@@ -98,7 +98,7 @@ def edge_effect(pairs: Pairs, *, node: str, control: str, alpha: float, seed: in
             level=1 - alpha,
             note="all pairs of a scale agree: the interval has no width" if error == 0 else note,
         ),
-        p=flipped if error == 0 else float(2 * stats.t.sf(abs(estimate) / error, freedom)),
+        p=flipped if error == 0 else _two_sided(estimate / error, freedom),
         p_sign_flip=flipped,
         control_sd=_within_sd([pairs.reference[pairs.scale == scale] for scale in np.unique(pairs.scale)]),
         detectable=error * math.sqrt(len(pairs)) * _detectable(len(pairs), alpha),
@@ -130,8 +130,8 @@ def _at_scale(scale: float, differences: Float[np.ndarray, " n"], alpha: float) 
         return ScaleEffect(scale=scale, estimate=estimate, pairs=count)
     differences = _even(differences)
     error = float(differences.std(ddof=1)) / math.sqrt(count)
-    half = float(stats.t.ppf(1 - alpha / 2, count - 1)) * error
-    p = float(2 * stats.t.sf(abs(estimate) / error, count - 1)) if error > 0 else None
+    half = _quantile(alpha, count - 1) * error
+    p = _two_sided(estimate / error, count - 1) if error > 0 else None
     return ScaleEffect(scale=scale, estimate=estimate, pairs=count, low=estimate - half, high=estimate + half, p=p)
 
 
@@ -142,7 +142,21 @@ def _heterogeneity(strata: list[Float[np.ndarray, " _"]]) -> float | None:
     means = np.array([part.mean() for part in strata])
     if not any(np.ptp(part) > 0 for part in strata):
         return 1.0 if np.ptp(means) <= _ROUNDING * np.abs(means).max() else 0.0
-    return float(stats.f_oneway(*strata).pvalue)
+    pooled = np.concatenate(strata)
+    between, free = len(strata) - 1, len(pooled) - len(strata)
+    within = float(sum(((part - part.mean()) ** 2).sum() for part in strata))
+    among = float(sum(len(part) * (part.mean() - pooled.mean()) ** 2 for part in strata))
+    return float(special.fdtrc(between, free, among / between / (within / free)))
+
+
+def _two_sided(t: float, freedom: float | int) -> float:
+    """The p-value of a t statistic."""
+    return float(2 * special.stdtr(freedom, -abs(t)))
+
+
+def _quantile(alpha: float, freedom: float | int) -> float:
+    """Half the width of the 1 - alpha interval, in standard errors."""
+    return float(special.stdtrit(freedom, 1 - alpha / 2))
 
 
 def _within_sd(groups: list[Float[np.ndarray, " _"]]) -> float:

@@ -94,9 +94,10 @@ def refine(graph: CausalGraph, findings: EdgeFindings) -> RefinedGraph:
     """The graph after the tests.
 
     supported: a significant effect of the right sign, beyond the smallest of interest, that no other path of found edges
-    explains, or that is still there while a joint arm holds what lies between. dropped: an interval within the smallest effect of interest at every scale and no other
-    path that could hide the edge, an effect gone while what lies between is held, or an effect of the other sign. undecided:
-    everything else, with the reason. added: the transitive reduction of significant effects that the graph has no path for.
+    explains, or that is still there while a joint arm holds what lies between. dropped: an interval within the smallest effect
+    of interest at every scale and no other path that could hide the edge, an effect gone while what lies between is held, or an
+    effect of the other sign. undecided: everything else, with the reason. added: the transitive reduction of significant effects
+    that the graph has no path for.
 
     Trust: a single intervention gives total effects; where several paths lead to a node only joint arms tell them apart.
     """

@@ -2,8 +2,9 @@
 
 from imprint.emergence.predictor.answers import Answers, predict_table
 from imprint.emergence.predictor.asked import Asked, questions_of, read_questions
+from imprint.emergence.predictor.axis_predictor import AxisPredictor
 from imprint.emergence.predictor.leakage import LeakageError, audit
-from imprint.emergence.predictor.predictor import AxisPredictor, EmergencePredictor, Prediction
+from imprint.emergence.predictor.predictor import EmergencePredictor, Prediction
 
 __all__ = [
     "Answers",

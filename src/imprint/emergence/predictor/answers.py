@@ -54,8 +54,7 @@ def predict_table(rows: pl.DataFrame, asked: Sequence[Asked], *, seed: int = 0, 
         log.warning(
             "%d rows of %d tasks have no chance level and are not used", len(without), without["task"].n_unique()
         )
-    axes, sources = [question.axis for question in asked], {question.source for question in asked}
-    fitted = EmergencePredictor.fit(table, axes, sources=sources, seed=seed)
+    fitted = EmergencePredictor.fit(table, [question.axis for question in asked], seed=seed)
     return Answers(predictions=fitted.predict(asked))
 
 

@@ -58,7 +58,8 @@ def audit(
 
 
 def _other_future(curve: Curve, asked: Curve, origin: float, generator: np.random.Generator) -> Curve:
-    if curve.kin != asked.kin:
+    larger = curve.axis == "tokens" and curve.size > asked.size
+    if curve.kin != asked.kin and not larger:
         return curve
     count = int(np.searchsorted(curve.x, origin + 1e-9, side="right"))
     if count == len(curve):

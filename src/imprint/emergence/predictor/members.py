@@ -1,4 +1,4 @@
-"""The members of the stack: trees on the answer, trees on the score to come, and Gaussian processes on how it changes."""
+"""The members of the stack: trees and forests on the answer, trees on the score to come, processes on how it changes."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -9,6 +9,7 @@ import lightgbm
 import numpy as np
 from jaxtyping import Float
 from scipy.stats import norm
+from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
@@ -18,6 +19,7 @@ from imprint.emergence.predictor.features import NAMES
 
 Features = Float[np.ndarray, "question feature"]
 Vector = Float[np.ndarray, "question"]
+View = Callable[[Features], Features]
 Member = Callable[[Features, Vector, Vector], Vector]
 """Features, thresholds and last scores of new questions to the probability that each ability is there."""
 
@@ -43,6 +45,9 @@ TREES: dict[str, Any] = {
     "force_row_wise": True,
 }
 SMALL: dict[str, Any] = {"num_leaves": 6, "min_child_samples": 30, "colsample_bytree": 0.4}
+FOREST: dict[str, Any] = {"n_estimators": 150, "min_samples_leaf": 8, "max_features": 0.5, "n_jobs": 1}
+WIDEST = 50.0
+"""Features beyond this count as this: a forest's random cuts between outliers would be lost."""
 LARGE: dict[str, Any] = {"num_leaves": 15, "min_child_samples": 20, "colsample_bytree": 0.7}
 
 
@@ -83,7 +88,7 @@ def joined(parts: Sequence[Examples]) -> Examples:
 
 
 def boosted(
-    examples: Examples, *, columns: Sequence[int], rising: Sequence[bool] | None, shape: dict[str, Any], seed: int
+    examples: Examples, *, view: View, rising: Sequence[bool] | None, shape: dict[str, Any], seed: int
 ) -> Member:
     """Gradient-boosted trees on the answer; what is not known is a branch of its own.
 
@@ -91,31 +96,44 @@ def boosted(
     """
     limits = None if rising is None else [int(up) for up in rising]
     model = lightgbm.LGBMClassifier(**TREES, **shape, random_state=seed, monotone_constraints=limits)
-    model.fit(examples.features[:, columns], examples.emerged.astype(int), sample_weight=examples.weight)
-    return lambda features, threshold, last: np.asarray(model.predict_proba(features[:, columns]))[:, 1]
+    model.fit(view(examples.features), examples.emerged.astype(int), sample_weight=examples.weight)
+    return lambda features, threshold, last: np.asarray(model.predict_proba(view(features)))[:, 1]
 
 
-def boosted_margin(examples: Examples, *, columns: Sequence[int], rising: Sequence[bool], seed: int) -> Member:
+def forest(examples: Examples, *, view: View, seed: int) -> Member:
+    """Trees with random cuts on the answer: where boosting is sure, they average."""
+    seen = view(examples.features)
+    middle = _middle(seen)
+
+    def filled(rows: Features) -> Features:
+        return np.where(np.isnan(rows), middle, np.clip(rows, -WIDEST, WIDEST))
+
+    model = ExtraTreesClassifier(**FOREST, random_state=seed)
+    model.fit(filled(seen), examples.emerged.astype(int), sample_weight=examples.weight)
+    return lambda features, threshold, last: np.asarray(model.predict_proba(filled(view(features))))[:, 1]
+
+
+def boosted_margin(examples: Examples, *, view: View, rising: Sequence[bool], seed: int) -> Member:
     """Gradient-boosted trees on the score above the threshold, and a normal error around it."""
     margin = np.clip(examples.z - examples.threshold, -LARGEST_MARGIN, LARGEST_MARGIN)
     limits = [int(up) for up in rising]
     model = lightgbm.LGBMRegressor(**TREES, **SMALL, random_state=seed, monotone_constraints=limits)
-    seen = examples.features[:, columns]
+    seen = view(examples.features)
     model.fit(seen, margin, sample_weight=examples.weight)
     error = np.average((np.asarray(model.predict(seen)) - margin) ** 2, weights=examples.weight)
     spread = max(1.15 * float(np.sqrt(error)), LEAST_SPREAD)
 
     def predict(features: Features, threshold: Vector, last: Vector) -> Vector:
         reach = np.clip(np.sqrt(features[:, REACH] / REFERENCE_REACH), 0.5, 1.5)
-        return np.asarray(norm.sf(-np.asarray(model.predict(features[:, columns])) / (spread * reach)))
+        return np.asarray(norm.sf(-np.asarray(model.predict(view(features))) / (spread * reach)))
 
     return predict
 
 
-def processes(examples: Examples, *, columns: Sequence[int], seed: int) -> Member:
+def processes(examples: Examples, *, view: View, seed: int) -> Member:
     """The mean of Gaussian processes on the change of the score, each fitted to other questions, seen in one way each."""
     generator = np.random.default_rng(seed)
-    fitted = [_process(examples.take(_draw(examples, generator)), columns, seed) for _ in range(PROCESSES)]
+    fitted = [_process(examples.take(_draw(examples, generator)), view, seed) for _ in range(PROCESSES)]
     return lambda features, threshold, last: np.mean([one(features, threshold, last) for one in fitted], axis=0)
 
 
@@ -129,25 +147,31 @@ def _draw(examples: Examples, generator: np.random.Generator) -> np.ndarray:
     return np.asarray(generator.choice(rows, count, replace=False, p=weight / weight.sum()))
 
 
-def _process(chosen: Examples, columns: Sequence[int], seed: int) -> Member:
-    scaled = _scaler(chosen.features[:, columns])
+def _process(chosen: Examples, view: View, seed: int) -> Member:
+    scaled = _scaler(view(chosen.features))
     kernel = ConstantKernel(1.0) * RBF(5.0, (1e-1, 1e3)) + WhiteKernel(0.3)
     model = GaussianProcessRegressor(kernel, normalize_y=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a kernel parameter at its bound is no failure here
-        model.fit(scaled(chosen.features[:, columns]), chosen.z - chosen.last)
+        model.fit(scaled(view(chosen.features)), chosen.z - chosen.last)
 
     def predict(features: Features, threshold: Vector, last: Vector) -> Vector:
-        mean, sd = model.predict(scaled(features[:, columns]), return_std=True)
+        mean, sd = model.predict(scaled(view(features)), return_std=True)
         return np.asarray(norm.sf((threshold - last - mean) / np.maximum(sd, LEAST_SPREAD)))
 
     return predict
 
 
-def _scaler(features: Features) -> Callable[[Features], Features]:
+def _scaler(features: Features) -> View:
     """Fill what is not known with the median, standardise and clip, as these features have it."""
+    middle = _middle(features)
+    scaler = StandardScaler().fit(np.where(np.isnan(features), middle, features))
+    return lambda new: np.clip(scaler.transform(np.where(np.isnan(new), middle, new)), -FARTHEST, FARTHEST)
+
+
+def _middle(features: Features) -> Float[np.ndarray, "feature"]:
+    """The median of every feature, 0 where nothing is known."""
     known = np.isfinite(features).any(0)
     middle = np.zeros(features.shape[1])
     middle[known] = np.nanmedian(features[:, known], 0)
-    scaler = StandardScaler().fit(np.where(np.isnan(features), middle, features))
-    return lambda new: np.clip(scaler.transform(np.where(np.isnan(new), middle, new)), -FARTHEST, FARTHEST)
+    return middle

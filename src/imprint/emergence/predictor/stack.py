@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float
 
-from imprint.emergence.predictor.examples import ABSOLUTE, USED
+from imprint.emergence.predictor.examples import USED
 from imprint.emergence.predictor.members import (
     LARGE,
     SMALL,
@@ -17,104 +17,83 @@ from imprint.emergence.predictor.members import (
     Vector,
     boosted,
     boosted_margin,
+    forest,
     processes,
 )
+from imprint.emergence.predictor.views import UP, plain, relative, relative_and_shots, whole
 
 LEAST = 0.003
 """No answer is more certain than this."""
 FLOOR_VARIANCE = 0.05
 """Variance of a logit that agreement between members cannot take away."""
-OWN = (
-    "chance",
-    "items",
-    "points",
-    "reach",
-    "mean_margin",
-    "best_margin",
-    "recent_margin",
-    "zlast",
-    "slope",
-    "recent_slope",
-    "line_margin",
-    "recent_line_margin",
-    "se",
-    "skill",
-    "skill_slope",
-    "skill_ahead",
-    "threshold",
-    "curve_margin",
-    "curve_lead",
-    "curve_sd",
-)
-"""Features that need nothing but the curve and its line: one kind of process sees these only."""
-RISING = (
-    "last_margin",
-    "best_margin",
-    "recent_margin",
-    "mean_margin",
-    "line_margin",
-    "recent_line_margin",
-    "last_sigma",
-    "curve_p",
-    "curve_margin",
-    "curve_lead",
-    "curve_best",
-    "task_ahead",
-    "task_now",
-    "task_skill_ahead",
-    "task_skill_now",
-    "task_adjusted",
-    "domain_now",
-    "domain_ahead",
-    "domain_emerged",
-    "peers_emerged",
-    "skill_ahead",
-    "skill",
-    "reach",
-    "zlast",
-)
-RELATIVE = tuple(place for place, name in enumerate(USED) if name not in ABSOLUTE)
-UP = tuple(USED[place] in RISING for place in RELATIVE)
+BEYOND = 1.0
+"""Log odds a decade of scale beyond the history: its examples end there, the rise of abilities does not."""
+FARTHEST_BEYOND = 1.5
 FITS: dict[str, Callable[..., Member]] = {
-    "boosted": partial(boosted, columns=RELATIVE, rising=UP, shape=SMALL),
-    "boosted_absolute": partial(boosted, columns=range(len(USED)), rising=None, shape=LARGE),
-    "boosted_margin": partial(boosted_margin, columns=RELATIVE, rising=UP),
-    "process": partial(processes, columns=RELATIVE),
-    "own_process": partial(processes, columns=[USED.index(name) for name in OWN]),
+    "boosted": partial(boosted, view=relative, rising=UP, shape=SMALL),
+    "boosted_absolute": partial(boosted, view=whole, rising=None, shape=LARGE),
+    "boosted_margin": partial(boosted_margin, view=relative, rising=UP),
+    "process": partial(processes, view=relative),
+    "plain_process": partial(processes, view=plain),
+    "boosted_plain": partial(boosted, view=plain, rising=None, shape=LARGE),
+    "forest": partial(forest, view=relative_and_shots),
+    "plain_forest": partial(forest, view=plain),
 }
-WEIGHTS = {
-    "boosted": 1.0,
-    "boosted_absolute": 1.0,
-    "boosted_margin": 1.0,
-    "process": 1.0,
-    "own_process": 1.0,
-    "curve": 0.5,
-}
+WEIGHTS = {**dict.fromkeys(FITS, 1.0), "frequency": 1.0, "curve": 0.5}
 """Fixed: weights learned from held-out tasks or later scales of the history did worse on six of nine splits."""
 
 
 @dataclass(frozen=True, kw_only=True)
+class AskedRows:
+    """Questions as the stack sees them."""
+
+    features: Features
+    threshold: Vector
+    last: Vector
+    """The last score that was seen."""
+    frequency: Vector
+    """How often such abilities emerge, by the history without the question's own curve."""
+    beyond: Vector
+    """Decades between the end of the history and the horizon; 0 within it."""
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self.threshold)
+
+    def take(self, rows: np.ndarray) -> "AskedRows":
+        """Some of them."""
+        return AskedRows(**{name: getattr(self, name)[rows] for name in self.__dataclass_fields__})
+
+
+@dataclass(frozen=True, kw_only=True)
 class Stack:
-    """Fitted members; the curve posterior comes with the features."""
+    """Fitted members; the curve posterior comes with the features, the frequency from the history."""
 
     members: dict[str, Member] = field(repr=False)
 
-    def each(self, rows: Features, threshold: Vector, last: Vector) -> dict[str, Vector]:
+    def each(self, asked: AskedRows) -> dict[str, Vector]:
         """What every member says."""
-        said = {name: member(rows, threshold, last) for name, member in self.members.items()}
-        return said | {"curve": rows[:, USED.index("curve_p")]}
+        said = {name: member(asked.features, asked.threshold, asked.last) for name, member in self.members.items()}
+        return said | {"frequency": asked.frequency, "curve": asked.features[:, USED.index("curve_p")]}
 
-    def predict(self, rows: Features, threshold: Vector, last: Vector) -> Float[np.ndarray, "question 3"]:
+    def predict(self, asked: AskedRows) -> Float[np.ndarray, "question 3"]:
         """Probability, low and high end of the 95 % interval."""
-        said = self.each(rows, threshold, last)
+        said = self.each(asked)
         share = np.array([WEIGHTS[name] for name in said])
         share = share / share.sum()
         voices = np.clip(np.stack(list(said.values())), LEAST, 1 - LEAST)
         p = share @ voices
         logits = np.log(voices / (1 - voices))
+        p = np.array([later(one, beyond) for one, beyond in zip(p, asked.beyond, strict=True)])
         centre = np.log(p / (1 - p))
         half = 1.96 * np.sqrt(share @ (logits - share @ logits) ** 2 / len(said) + FLOOR_VARIANCE)
-        return np.stack([p, 1 / (1 + np.exp(half - centre)), 1 / (1 + np.exp(-half - centre))], axis=1)
+        return np.stack([1 / (1 + np.exp(-centre - by)) for by in (0.0, -half, half)], axis=1)
+
+
+def later(p: float, beyond: float) -> float:
+    """The probability at a horizon so many decades beyond the history, from what the history's last scales say."""
+    kept = min(max(p, 1e-9), 1 - 1e-9)
+    return float(1 / (1 + (1 - kept) / kept * np.exp(-BEYOND * min(beyond, FARTHEST_BEYOND))))
 
 
 def fit_stack(found: Examples, *, seed: int) -> Stack:

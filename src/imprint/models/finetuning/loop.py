@@ -49,7 +49,7 @@ def finetune(
     advance(len(losses))
     wanted, last = {*checkpoints, stream.steps}, stream.steps
     model.train(recipe.dropout)
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=_cuda_devices(model)):
         while True:
             step = len(losses)
             if step in wanted:
@@ -63,6 +63,11 @@ def finetune(
             advance(1)
     np.save(folder / LOSSES_FILE, np.array(losses), allow_pickle=False)
     model.eval()
+
+
+def _cuda_devices(model: Tunable) -> list[torch.device]:
+    """The devices besides the CPU whose generators dropout draws from."""
+    return sorted({p.device for p in model.parameters() if p.device.type == "cuda"}, key=str)
 
 
 def _optimiser(recipe: Tuning, trained: dict[str, nn.Parameter]) -> torch.optim.AdamW:

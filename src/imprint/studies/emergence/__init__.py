@@ -6,12 +6,14 @@ runs             every scale under every arm with every seed
 measured         a run's trajectory
 observed         from trajectories to observations of the graph and to a history of scores
 abruptness       whether an ability came at once, or only its accuracy
+beside           what decides no edge: taxonomy, structural equations, discovery
 prediction       the held-out scale, predicted and then trained
 policies         allocation policies on the runs
 claims, study    the evidence ladder, and the whole on one screen
 """
 
 from imprint.studies.emergence.abruptness import Abruptness
+from imprint.studies.emergence.beside import Beside
 from imprint.studies.emergence.config import DYNAMICS, EmergenceStudy
 from imprint.studies.emergence.hypotheses import AUC, METRICS, SAVING, SKILL
 from imprint.studies.emergence.observed import HISTORY_FILE, history, observations
@@ -32,6 +34,7 @@ __all__ = [
     "Allocating",
     "AllocationFinding",
     "Arm",
+    "Beside",
     "EmergenceResult",
     "EmergenceStudy",
     "Forecast",

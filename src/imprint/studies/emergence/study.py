@@ -11,6 +11,7 @@ from imprint.runs import Executor, Reporter, Store, read_json, silent, write_jso
 from imprint.stats import Claim, Hypothesis, Undefined
 from imprint.studies.clock import Clock
 from imprint.studies.emergence.abruptness import Abruptness, abruptness
+from imprint.studies.emergence.beside import Beside, beside
 from imprint.studies.emergence.claims import draw_claims
 from imprint.studies.emergence.config import EmergenceStudy
 from imprint.studies.emergence.hypotheses import SAVING
@@ -40,6 +41,8 @@ class EmergenceResult:
     """Every run at every checkpoint, the held-out scale with the others: see `measure_runs`."""
     findings: EdgeFindings
     refined: RefinedGraph
+    beside: Beside
+    """What decides no edge: taxonomy, structural equations, causal discovery."""
     abruptness: tuple[Abruptness, ...]
     prediction: PredictionFinding | Undefined | None
     """None where no scale was held out."""
@@ -74,6 +77,7 @@ def run_emergence_study(
     with clock.stage("graph"):
         findings = test_graph(study, table)
         refined = refine(study.causal_graph, findings)
+        others = beside(observations(study, table), findings, refined, seed=study.seed)
     scores = history(table)
     scores.write_parquet(out / HISTORY_FILE)
     whole, prediction = table, None
@@ -99,6 +103,7 @@ def run_emergence_study(
         table=whole,
         findings=findings,
         refined=refined,
+        beside=others,
         abruptness=abruptness(whole),
         prediction=prediction,
         allocation=allocation,
