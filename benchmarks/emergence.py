@@ -48,7 +48,7 @@ def ours(fold: Fold, *, seed: int = 0) -> dict[str, np.ndarray]:
         OURS: fitted.probabilities(questions)[:, 0],
         PARENTS[0]: members["curve"],
         PARENTS[1]: members.get("boosted", members["curve"]),
-        ABSTAINING: members["frequency"] if "frequency" in members else members["curve"],
+        ABSTAINING: np.array([fitted.frequency(question) for question in questions]),
     }
 
 

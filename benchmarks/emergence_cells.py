@@ -148,11 +148,11 @@ def _gemstones(data: Path) -> list[Cell]:
     rows = read_table(data / "gemstones.parquet").filter(pl.col("tokens").is_not_null())
     rows = rows.unique(subset=["model", "task", "tokens"], keep="first", maintain_order=True)
     time = curves(trajectories(rows.with_columns(n=pl.lit(1000.0), variant=pl.lit("main"))), "tokens")
-    drawn = known_questions(time, fewest=3, steps=STEPS, most=5000)
+    drawn = known_questions(time, fewest=3, steps=STEPS, most=2000)
     small = tuple(curve for curve in time if curve.size <= np.log10(3e8))
     larger = tuple(question for question in drawn if time[question.curve].size > np.log10(3e8))
     return [
-        _by(time, "gemstones/tasks", "task", 4, 3, steps=STEPS, most=5000),
+        _by(time, "gemstones/tasks", "task", 4, 3, steps=STEPS, most=2000),
         Cell(
             name="gemstones/time to larger models",
             folds=(Fold(known=small, curves=time, asked=larger),),

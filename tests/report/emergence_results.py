@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import polars as pl
@@ -11,8 +12,18 @@ from imprint.emergence.predictor import Prediction
 from imprint.report import ReportData, emergence_report
 from imprint.stats import Effect, Undefined, registration_digest
 from imprint.studies import EmergenceResult, EmergenceStudy
-from imprint.studies.emergence import AUC, SAVING, AllocationFinding, Run, held_out_runs, history, trained_runs
+from imprint.studies.emergence import (
+    AUC,
+    SAVING,
+    AllocationFinding,
+    Run,
+    held_out_runs,
+    history,
+    observations,
+    trained_runs,
+)
 from imprint.studies.emergence.abruptness import abruptness
+from imprint.studies.emergence.beside import beside
 from imprint.studies.emergence.claims import draw_claims
 from imprint.studies.emergence.policies import judge_allocation
 from imprint.studies.emergence.prediction import compare_with_outcome, judge_prediction, questions
@@ -172,6 +183,7 @@ def emergence_result(*, rises: bool = True, **changes) -> EmergenceResult:
         table=whole,
         findings=findings,
         refined=refined,
+        beside=beside(observations(asked, trained), findings, refined, seed=0),
         abruptness=abruptness(whole),
         prediction=prediction,
         allocation=policies,
@@ -199,6 +211,12 @@ def _prediction(asked: EmergenceStudy, trained: pl.DataFrame, held_out: pl.DataF
             )
         )
     return compare_with_outcome(asked, made, scores, history(held_out))
+
+
+@cache
+def finished() -> EmergenceResult:
+    """The study as it stands, made once."""
+    return emergence_result()
 
 
 def report_of(result: EmergenceResult) -> ReportData:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from emergence_results import emergence_result, report_of
+from emergence_results import finished, report_of
 from playwright.sync_api import Browser, expect
 from report_browser import needs_chromium, opened
 
@@ -15,7 +15,7 @@ pytestmark = needs_chromium
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("pages")
-    write_report(report_of(emergence_result()), made / "made")
+    write_report(report_of(finished()), made / "made")
     return made
 
 

@@ -31,6 +31,7 @@ BRIEF = CalibrationOptions(
     ability_items=4,
     attribution=False,
     susceptibility=False,
+    graphs=False,
 )
 DELETED = ("delete all of the cause", "delete a tenth, all of it the cause", "delete a tenth at random")
 

@@ -1,11 +1,12 @@
 """`imprint calibrate`: the scorecard of every method on planted worlds."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 from imprint.cli.arguments import Count
 from imprint.cli.output import output_folder, print_json, print_lines, print_table
 from imprint.cli.progress import TerminalReporter
-from imprint.errors import ImprintError
+from imprint.errors import ConfigError, ImprintError
 from imprint.runs import LocalExecutor, write_json
 
 
@@ -16,6 +17,7 @@ def calibrate(
     abilities: bool = True,
     attribution: bool = True,
     susceptibility: bool = True,
+    graphs: bool = True,
     processes: Count | None = None,
     all_rows: bool = False,
     json: bool = False,
@@ -30,6 +32,7 @@ def calibrate(
         abilities: Also train four abilities with four causes, without each cause, and perturb them (most of the time).
         attribution: Also judge every attribution method by retraining a small model on natural text (minutes).
         susceptibility: Also run the susceptibility study where surface, representation, ten examples or seeds decide.
+        graphs: Also ask the graph network where only a graph helps, and where none does (needs `pip install 'imprint[graph]'`).
         processes: Training processes at a time; by default one a core.
         all_rows: Show the rows without a gate too.
         json: Print a JSON list of rows and nothing else.
@@ -38,10 +41,16 @@ def calibrate(
     from imprint.studies.calibration import CalibrationOptions
     from imprint.studies.calibration import calibrate as run_calibration
 
+    if graphs and find_spec("torch_geometric") is None:
+        raise ConfigError("the graph worlds need torch-geometric: pip install 'imprint[graph]', or say --no-graphs")
     folder = output_folder(out)
     executor = LocalExecutor(workers=processes or workers())
     options = CalibrationOptions(
-        retraining=retraining, abilities=abilities, attribution=attribution, susceptibility=susceptibility
+        retraining=retraining,
+        abilities=abilities,
+        attribution=attribution,
+        susceptibility=susceptibility,
+        graphs=graphs,
     )
     scorecard = run_calibration(folder, options, executor=executor, reporter=TerminalReporter(quiet=json))
     rows = scorecard.rows

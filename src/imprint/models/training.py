@@ -214,7 +214,7 @@ def train(
     wanted = {*checkpoints, last}
     batches = _Batches(packed, stream)
     model.train()
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[model.device] if device == "cuda" else []):
         while True:
             if step in wanted:
                 save_checkpoint(model, optimiser if step in keep_moments else None, folder, step)
@@ -280,7 +280,7 @@ def _check_fit(model: PreTrainedModel, packed: Packed) -> None:
 
 def _autosave(model: PreTrainedModel, optimiser: torch.optim.AdamW, folder: Path, step: int) -> None:
     scratch = folder / "scratch"
-    scratch.mkdir(exist_ok=True)
+    scratch.mkdir(parents=True, exist_ok=True)
     state = {f"model/{name}": value.contiguous().cpu() for name, value in model.state_dict().items()}
     state |= {f"moments/{name}": value for name, value in _moments(model, optimiser).items()}
     state = {name: value.clone() for name, value in state.items()} | {"step": torch.tensor(step)}

@@ -16,7 +16,8 @@
 - `mechanism`, `answer`: from a mechanism study's result to report data and five lines; `perturbation`,
   `perturbation_answer`: the same of a perturbation study; `susceptibility` (`susceptibility_findings`,
   `susceptibility_noticed`), `susceptibility_answer`: of a susceptibility study; `emergence` (`emergence_design`,
-  `emergence_findings`, `emergence_trajectories`, `emergence_noticed`), `emergence_answer`: of an emergence study
+  `emergence_findings`, `emergence_beside`, `emergence_trajectories`, `emergence_noticed`), `emergence_answer`: of
+  an emergence study
 - `evidence` (`susceptibility_evidence`, `emergence_evidence`): evidence.json and manifest.json of all
 - `charts`: the theme; `color_scale`: colours of heat maps; `anchors`: ids from names
 - `arms`: one look an arm; `interval_plot`: a number with its interval as a small picture

@@ -1,6 +1,7 @@
 """From an emergence study's result to the data of its report."""
 
 from imprint.report.emergence_answer import emergence_lines
+from imprint.report.emergence_beside import beside_record
 from imprint.report.emergence_design import design_record
 from imprint.report.emergence_findings import (
     allocation_record,
@@ -99,6 +100,7 @@ def emergence_record(result: EmergenceResult) -> EmergenceRecord:
         effects=effect_records(result),
         unvaried=unvaried(result),
         manipulations=tuple(manipulation_record(one) for one in result.findings.manipulations),
+        beside=beside_record(result.beside),
         curves=curve_records(result),
         abruptness=result.abruptness,
         forecast=forecast_record(result),

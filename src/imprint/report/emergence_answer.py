@@ -26,19 +26,18 @@ def edge_words(edge: RefinedEdge) -> str:
 def _causes(result: EmergenceResult) -> str:
     """By ability the causes among supported and added edges, with the rung of its claim."""
     rungs = {claim.capability: claim.rung for claim in result.claims}
-    found = result.refined.in_state("supported", "added")
-    parts = [
-        _moved(name, [edge for edge in found if edge.effect == name], rungs.get(name))
-        for name in result.study.abilities
-    ]
-    return f"What makes them emerge? {'; '.join(parts)}."
+    causes = {name: [edge for edge in result.refined.in_state("supported", "added") if edge.effect == name]
+              for name in result.study.abilities}  # fmt: skip
+    moved = [_moved(name, edges, rungs.get(name)) for name, edges in causes.items() if edges]
+    still = [name for name, edges in causes.items() if not edges]
+    if still:
+        moved.append(f"{listing(still)}: nothing that was varied, as far as these runs show")
+    return f"What makes them emerge? {'; '.join(moved)}."
 
 
 def _moved(ability: str, edges: Iterable[RefinedEdge], rung: int | None) -> str:
-    causes = [f"{edge.cause} ({_SIGNS[edge.sign]})" for edge in edges]
-    if not causes:
-        return f"{ability}: nothing that was varied, as far as these runs show"
-    return f"{ability}: {listing(causes)}" + ("" if rung is None else f", rung {rung} of 5")
+    words = listing([f"{edge.cause} ({_SIGNS[edge.sign]})" for edge in edges])
+    return f"{ability}: {words}" + ("" if rung is None else f", rung {rung} of 5")
 
 
 _SIGNS = {"+": "+", "-": "\u2212", "?": "sign unknown"}

@@ -14,6 +14,7 @@ def emergence_numbers(result: EmergenceResult) -> dict[str, Any]:
         "deviations": list(result.study.deviations),
         "effects": result.findings.as_dict(),
         "graph": result.refined.as_dict(),
+        "beside": result.beside.as_dict(),
         "abruptness": [one.as_dict() for one in result.abruptness],
         "prediction": _prediction(result.prediction),
         "allocation": _allocation(result.allocation),

@@ -67,7 +67,7 @@ def _spec(effects: Sequence[ArmEffectRecord], title: str, span: Sequence[float])
     ]
     half, ends = effects[0].margin, (min(span, default=0.0), max(span, default=0.0))
     cover = [{"value": value} for value in ends]
-    rows = [[{"low": -half, "high": half}], [{"zero": 0}], drawn, points, drawn, cover]
+    rows: list[Sequence[charts.Row]] = [[{"low": -half, "high": half}], [{"zero": 0}], drawn, points, drawn, cover]
     return {
         **_template(title),
         "height": _ROW * len({row["label"] for row in drawn}),

@@ -2,6 +2,7 @@
 
 from pydantic import Field, NonNegativeInt
 
+from imprint.emergence.graph.discovery import Agreement
 from imprint.report.records import EffectRecord, Record
 from imprint.studies.emergence import Abruptness, Forecast
 
@@ -183,6 +184,29 @@ class AllocationRecord(Record):
     saving_p: float
 
 
+class PathRecord(Record):
+    """What one unit of a cause does in the structural model."""
+
+    cause: str
+    effect: str
+    direct: EffectRecord
+    indirect: EffectRecord
+    total: EffectRecord
+
+
+class BesideRecord(Record):
+    """Cross-checks that decide no edge; where one cannot be had, its note is the reason."""
+
+    taxonomy: str
+    """Groups of abilities in words."""
+    paths: tuple[PathRecord, ...] = ()
+    structure_note: str
+    agreement: tuple[Agreement, ...] = ()
+    runs: NonNegativeInt = 0
+    reference_edges: NonNegativeInt = 0
+    discovery_note: str
+
+
 class EmergenceRecord(Record):
     """What moved which ability, and what it is good for."""
 
@@ -196,6 +220,7 @@ class EmergenceRecord(Record):
     unvaried: NonNegativeInt = 0
     """Arms and nodes left out of `effects`, since the node has one value in all runs compared."""
     manipulations: tuple[ManipulationRecord, ...]
+    beside: BesideRecord
     curves: tuple[CurveRecord, ...]
     abruptness: tuple[Abruptness, ...]
     forecast: ForecastRecord | None = None

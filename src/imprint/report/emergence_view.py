@@ -13,11 +13,11 @@ from imprint.report.trajectories import onset_words
 from imprint.studies.emergence import Forecast
 
 STATES = {
-    "supported": "an arm that sets the cause moved the effect in the registered direction, and nothing else that was found"
+    "supported": "An arm that sets the cause moved the effect in the registered direction, and nothing else that was found"
     " explains it.",
-    "added": "not registered: an arm moved it, and the graph had no path for that.",
-    "dropped": "the effect is negligible, gone while what lies between is held, or of the other sign.",
-    "undecided": "these runs cannot say.",
+    "added": "Not registered: an arm moved it, and the graph had no path for that.",
+    "dropped": "The effect is negligible, gone while what lies between is held, or of the other sign.",
+    "undecided": "These runs cannot say.",
 }
 """The states of an edge, and what each means."""
 
@@ -32,6 +32,8 @@ class EmergenceView:
     abilities: tuple[Figure, ...]
     """What every arm did to each ability, then, in `others`, to each other node."""
     others: tuple[Figure, ...]
+    without: tuple[str, ...]
+    """Nodes that no arm has an effect on to draw: at their floor everywhere, or not measured."""
     curves: tuple[AbilityCurves, ...]
     arms: dict[str, Arm]
     forecast: Figure | None
@@ -59,6 +61,11 @@ def emergence_view(record: EmergenceRecord) -> EmergenceView:
         ),
         abilities=tuple(effects[: len(measured)]),
         others=tuple(effects[len(measured) :]),
+        without=tuple(
+            name
+            for name in dict.fromkeys(one.effect for one in record.effects)
+            if name not in {one.title for one in effects}
+        ),
         curves=ability_curves(record.curves, record.design.scales, record.abruptness),
         arms=looks(curve.arm for curve in record.curves),
         forecast=emergence_forecast.figure(forecast) if forecast else None,

@@ -45,8 +45,8 @@ SUSCEPTIBILITY = {
 """The sections of a susceptibility study."""
 EMERGENCE = {
     "answer": "Answer", "registered": "Registered", "graph": "Causal graph", "edges": "Edges",
-    "interventions": "Interventions", "curves": "Trajectories", "forecast": "Held-out scale", "allocation": "Allocation",
-    "hypotheses": "Verdicts", "claims": "Claims", "limits": "Limits", "provenance": "Provenance",
+    "interventions": "Interventions", "beside": "Cross-checks", "curves": "Trajectories", "forecast": "Held-out scale",
+    "allocation": "Allocation", "hypotheses": "Verdicts", "claims": "Claims", "limits": "Limits", "provenance": "Provenance",
 }  # fmt: skip
 """The sections of an emergence study."""
 

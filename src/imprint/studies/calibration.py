@@ -10,6 +10,7 @@ from imprint.studies.attribution_retrainings import Laboratory, RetrainingPlan
 from imprint.studies.attribution_scorecard import attribution_scorecard
 from imprint.studies.attribution_world import NaturalWorld
 from imprint.studies.exact_answers import exact_rows
+from imprint.studies.planted_graphs import GraphWorldSizes, graph_world_rows
 from imprint.studies.planted_pipelines import PipelineSizes
 from imprint.studies.planted_ranking import ranking_rows
 from imprint.studies.planted_retraining import retraining_rows
@@ -40,6 +41,10 @@ class CalibrationOptions:
     attribution_plan: RetrainingPlan = field(default_factory=RetrainingPlan)
     susceptibility: bool = True
     pipelines: PipelineSizes = field(default_factory=PipelineSizes)
+    graphs: bool = True
+    """Needs torch-geometric."""
+    graph_seeds: tuple[int, ...] = (0, 1, 2)
+    graph_worlds: GraphWorldSizes = field(default_factory=GraphWorldSizes)
 
 
 def calibrate(out: Path, options: CalibrationOptions, *, executor: Executor, reporter: Reporter = silent) -> Scorecard:
@@ -47,7 +52,11 @@ def calibrate(out: Path, options: CalibrationOptions, *, executor: Executor, rep
 
     Exact answers (AT-MDA-1 to 3, AT-IH-1), rankings in the world with hard negatives (AT-MDA-4), retraining without the
     planted cause against as many random rows (AT-MDA-5), four abilities with four causes (AT-E2E), every attribution
-    method against retraining on natural text (AT-IF-2 to 8), and the susceptibility study where the explanation is known.
+    method against retraining on natural text (AT-IF-2 to 8), the susceptibility study where the explanation is known, and the
+    graph network where only the graph says what an ability needs, and where the loss says it all (AT-EM-1, 2, 6).
+
+    Raises:
+        ConfigError: graph worlds are asked for and torch-geometric is not installed.
     """
     store = Store(out / "store")
     with reporter.stage("exact answers", 1) as advance:
@@ -79,6 +88,9 @@ def calibrate(out: Path, options: CalibrationOptions, *, executor: Executor, rep
         parts.append(attribution_scorecard(lab))
     if options.susceptibility:
         found = susceptibility_rows(options.pipelines, out / "susceptibility", executor, reporter)
+        parts.append(Scorecard(rows=tuple(found)))
+    if options.graphs:
+        found = graph_world_rows(options.graph_seeds, options.graph_worlds, reporter=reporter)
         parts.append(Scorecard(rows=tuple(found)))
     return Scorecard(
         rows=tuple(row for part in parts for row in part.rows),

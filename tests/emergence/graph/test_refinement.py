@@ -1,5 +1,8 @@
 import json
+from collections import Counter
 
+import networkx as nx
+import numpy as np
 import polars as pl
 from linear_worlds import chain_graph, simulate
 
@@ -143,3 +146,42 @@ def test_backward_effects_are_never_tested_or_added():
     findings = causal.test_edges(graph, Observations(table=planted, interventions=seen.interventions))
     assert findings.of("C", "A") == ()
     assert causal.refine(graph, findings).edges == ()
+
+
+def random_world(seed: int):
+    """Ten nodes in three tiers; the graph lacks a third of the true edges and holds five that are not there."""
+    generator = np.random.default_rng(seed)
+    tier, names = [0] * 3 + [1] * 4 + [2] * 3, [f"n{place}" for place in range(10)]
+    earlier = [(i, j) for j in range(10) for i in range(j) if tier[i] < tier[j]]
+    weights = {
+        (names[i], names[j]): float(generator.choice([-1, 1]) * generator.uniform(0.35, 0.9))
+        for i, j in earlier
+        if generator.random() < 0.4
+    }
+    absent = [(names[i], names[j]) for i, j in earlier if (names[i], names[j]) not in weights]
+    wrong = [absent[place] for place in generator.choice(len(absent), 5, replace=False)]
+    known = [pair for pair in weights if generator.random() < 0.67]
+    kinds = ("data", "dynamics", "ability")
+    graph = CausalGraph.of(
+        tiers=["0", "1", "2"],
+        nodes=[{"name": name, "kind": kinds[t], "tier": str(t)} for name, t in zip(names, tier, strict=True)],
+        edges=[{"cause": cause, "effect": effect} for cause, effect in (*known, *wrong)],
+    )
+    seen = simulate(weights, {f"set {name}": {name: 4.0} for name in names[:7]}, names=names, seed=seed, noise=0.3)
+    return graph, weights, causal.refine(graph, causal.test_edges(graph, seen))
+
+
+def test_random_worlds_are_recovered():
+    counts: Counter[tuple[str, str]] = Counter()
+    for seed in range(4):
+        graph, weights, found = random_world(seed)
+        true = nx.DiGraph(list(weights))
+        true.add_nodes_from(graph.names)
+        for edge in found.edges:
+            kind = "direct" if edge.pair in weights else "indirect" if nx.has_path(true, *edge.pair) else "none"
+            counts[edge.state, kind] += 1
+    assert counts["supported", "none"] + counts["added", "none"] <= 1
+    assert counts["supported", "direct"] + counts["added", "direct"] >= 30
+    assert counts["dropped", "none"] >= 10 * counts["dropped", "direct"]
+    assert counts["dropped", "none"] >= 12
+    assert counts["added", "direct"] >= 4 * counts["added", "indirect"]

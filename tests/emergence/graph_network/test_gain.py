@@ -35,6 +35,14 @@ def test_a_gain_is_claimed_only_over_both():
     json.dumps(clear.as_dict())
 
 
+def test_better_ranks_with_worse_probabilities_are_no_gain():
+    extreme = np.clip(GOOD * 0.01, 0, 1)  # the same order, but all near 0
+    found = compare(EMERGED, TASKS, {GRAPH: extreme, WITHOUT: 0.4 + 0.01 * NOISE, SHUFFLED: NOISE}, edges=5, draws=200)
+    assert found.ranks_better
+    assert not found.claimed
+    assert "the probabilities are worse" in found.sentence
+
+
 def test_the_difference_turns_round_with_its_arms():
     one = difference(EMERGED, TASKS, GOOD, NOISE, control="noise", draws=200)
     other = difference(EMERGED, TASKS, NOISE, GOOD, control="good", draws=200)

@@ -32,6 +32,12 @@ def test_the_answer_is_the_weighted_mean():
     assert ((found[:, 1] < found[:, 0]) & (found[:, 0] < found[:, 2])).all()
 
 
+def test_a_frequency_that_is_not_known_has_no_voice():
+    stack = Stack(members={"boosted": says(0.2)})
+    expected = np.average([0.2, 0.5], weights=[WEIGHTS["boosted"], WEIGHTS["curve"]])
+    assert stack.predict(asked(frequency=float("nan")))[:, 0] == pytest.approx(expected)
+
+
 def test_members_that_disagree_give_a_wider_interval():
     agree = Stack(members={"boosted": says(0.5), "process": says(0.5)}).predict(asked())
     differ = Stack(members={"boosted": says(0.02), "process": says(0.98)}).predict(asked())

@@ -27,7 +27,7 @@ class GraphGain:
     """AUC and Brier of the three models, and their differences with intervals of a paired bootstrap over abilities.
 
     Positive gain: the graph ranks better. A gain is claimed only where the graph beats both the same network without it and
-    the same network with shuffled edges.
+    the same network with shuffled edges, and its probabilities are not worse.
     """
 
     auc: dict[str, float]
@@ -46,14 +46,25 @@ class GraphGain:
 
     @property
     def claimed(self) -> bool:
-        """Whether both intervals lie above 0."""
+        """Whether both intervals lie above 0, and the probabilities did not get worse."""
+        return self.ranks_better and not self.brier_gain.high < 0
+
+    @property
+    def ranks_better(self) -> bool:
+        """Whether both intervals of the AUC lie above 0."""
         return self.gain.low > 0 and self.over_shuffled.low > 0
 
     @property
     def sentence(self) -> str:
         """The finding in words."""
         parts = f"{_said(self.gain)} AUC over the same network without the graph, {_said(self.over_shuffled)} over shuffled edges"
-        return f"graph features gain {parts}" if self.claimed else f"no gain from graph features: {parts}"
+        if self.claimed:
+            return f"graph features gain {parts}"
+        if self.ranks_better:
+            lost = self.brier_gain
+            worse = f"Brier score {-lost.estimate:+.3f} [{-lost.high:+.3f}, {-lost.low:+.3f}]"
+            return f"no gain from graph features: they rank better ({parts}), but the probabilities are worse ({worse})"
+        return f"no gain from graph features: {parts}"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain numbers and words."""

@@ -109,7 +109,7 @@ class AxisPredictor:
             features=self.features(asked),
             threshold=np.array([curve.threshold[place] for curve, place in points], dtype=float),
             last=np.array([curve.z[place] for curve, place in points], dtype=float),
-            frequency=np.array([self.frequency(question) for question in asked], dtype=float),
+            frequency=np.array([self._voice(question) for question in asked], dtype=float),
             beyond=np.array([self._beyond(curve, q.horizon) for (curve, _), q in zip(points, asked, strict=True)]),
         )
 
@@ -124,6 +124,10 @@ class AxisPredictor:
             horizon=question.horizon,
             without=question.curve,
         )[0]
+
+    def _voice(self, question: Question) -> float:
+        """The frequency, or nan along tokens: checkpoints of a model differ too little, it lowered both tables of them."""
+        return float("nan") if self.curves[question.curve].axis == "tokens" else self.frequency(question)
 
     def _beyond(self, curve: Curve, horizon: float) -> float:
         """Decades between the end of the source's history and the horizon; 0 along tokens: there models are new."""

@@ -52,7 +52,7 @@ class AskedRows:
     last: Vector
     """The last score that was seen."""
     frequency: Vector
-    """How often such abilities emerge, by the history without the question's own curve."""
+    """How often such abilities emerge, by the history without the question's own curve; nan: it has no voice."""
     beyond: Vector
     """Decades between the end of the history and the horizon; 0 within it."""
 
@@ -74,7 +74,8 @@ class Stack:
     def each(self, asked: AskedRows) -> dict[str, Vector]:
         """What every member says."""
         said = {name: member(asked.features, asked.threshold, asked.last) for name, member in self.members.items()}
-        return said | {"frequency": asked.frequency, "curve": asked.features[:, USED.index("curve_p")]}
+        known = {"curve": asked.features[:, USED.index("curve_p")], "frequency": asked.frequency}
+        return said | {name: values for name, values in known.items() if not np.isnan(values).any()}
 
     def predict(self, asked: AskedRows) -> Float[np.ndarray, "question 3"]:
         """Probability, low and high end of the 95 % interval."""
