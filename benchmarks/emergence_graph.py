@@ -1,10 +1,10 @@
-"""Does a graph over tasks help to predict emergence on public tables? The same network with kin, without, and shuffled.
+"""Does a graph over tasks help to predict emergence on public tables? The same network with kin, all, none, and shuffled.
 
 Run with `python -m benchmarks.emergence_graph --data FOLDER --json`. FOLDER holds the tables of PROVENANCE.md. Cells and
 questions are those of `benchmarks.emergence`. Every question carries the shipped predictor's features, without those that say
 where it lies (as most of the predictor's members have it). The network also hears how other tasks of the same line stand at the
-origin: up to eight kin (BIG-bench keywords; words of the task's name for Pythia), all tasks (no graph), or as many others
-(shuffled edges). Intervals: 95 % of a paired bootstrap over tasks. One thread, about 5 CPU-minutes.
+origin: up to eight kin (BIG-bench keywords; words of the task's name for Pythia), all tasks (no graph), none (own
+features), or as many others (shuffled edges). Intervals: 95 % of a paired bootstrap over tasks. One thread, about 5 CPU-minutes.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from benchmarks.emergence_cells import Cell, Fold, cells
-from imprint.emergence.graph_network import RunGraph, compare, curve_graph, nearest_kin, three_answers
+from imprint.emergence.graph_network import RunGraph, compare, curve_graph, four_answers, nearest_kin
 from imprint.emergence.graph_network.kinship import Kinship
 from imprint.emergence.predictor.curve_posterior import fit_prior
 from imprint.emergence.predictor.examples import ABSOLUTE, USED, crossfit_priors, features
@@ -61,7 +61,7 @@ def run(cell: Cell, data: Path, *, seed: int = 0) -> dict[str, Any]:
     emerged, groups, edges = [], [], 0
     for fold in cell.folds:
         known, asked = graphs(cell, fold, tasks, seed=seed)
-        for name, values in three_answers(known, asked, kinship, seed=seed).items():
+        for name, values in four_answers(known, asked, kinship, seed=seed).items():
             said.setdefault(name, []).append(values)
         emerged.append(asked.emerged)
         groups.append(asked.question_ability)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from imprint.emergence.graph_network import compare
-from imprint.emergence.graph_network.gain import GRAPH, SHUFFLED, WITHOUT, auc_of, brier_of, difference
+from imprint.emergence.graph_network.gain import GRAPH, OWN, SHUFFLED, WITHOUT, auc_of, brier_of, difference
 from imprint.errors import InputError
 
 GENERATOR = np.random.default_rng(0)
@@ -23,13 +23,15 @@ def test_auc_and_brier_of_known_answers():
     assert brier_of(emerged, np.array([[1.0, 0.0, 0.5, 0.5]])) == pytest.approx(0.125)
 
 
-def test_a_gain_is_claimed_only_over_both():
-    clear = compare(EMERGED, TASKS, {GRAPH: GOOD, WITHOUT: NOISE, SHUFFLED: NOISE}, edges=5, draws=200)
+def test_a_gain_is_claimed_only_over_all_three():
+    clear = compare(EMERGED, TASKS, {GRAPH: GOOD, WITHOUT: NOISE, OWN: NOISE, SHUFFLED: NOISE}, edges=5, draws=200)
     assert clear.claimed
     assert clear.sentence.startswith("graph features gain +")
     assert clear.shuffled_gain.estimate == 0.0
     assert clear.gain.n == 30
-    equal = compare(EMERGED, TASKS, {GRAPH: GOOD, WITHOUT: NOISE, SHUFFLED: GOOD}, edges=5, draws=200)
+    deaf = compare(EMERGED, TASKS, {GRAPH: GOOD, WITHOUT: NOISE, OWN: GOOD, SHUFFLED: NOISE}, edges=5, draws=200)
+    assert not deaf.claimed  # a question's own features do as well: whatever helps is not the graph
+    equal = compare(EMERGED, TASKS, {GRAPH: GOOD, WITHOUT: NOISE, OWN: NOISE, SHUFFLED: GOOD}, edges=5, draws=200)
     assert not equal.claimed  # shuffled edges do as well: whatever helps is not the graph
     assert equal.sentence.startswith("no gain")
     json.dumps(clear.as_dict())
@@ -37,7 +39,9 @@ def test_a_gain_is_claimed_only_over_both():
 
 def test_better_ranks_with_worse_probabilities_are_no_gain():
     extreme = np.clip(GOOD * 0.01, 0, 1)  # the same order, but all near 0
-    found = compare(EMERGED, TASKS, {GRAPH: extreme, WITHOUT: 0.4 + 0.01 * NOISE, SHUFFLED: NOISE}, edges=5, draws=200)
+    found = compare(
+        EMERGED, TASKS, {GRAPH: extreme, WITHOUT: 0.4 + 0.01 * NOISE, OWN: NOISE, SHUFFLED: NOISE}, edges=5, draws=200
+    )
     assert found.ranks_better
     assert not found.claimed
     assert "the probabilities are worse" in found.sentence
@@ -63,4 +67,4 @@ def test_the_interval_takes_whole_tasks():
 
 def test_one_class_is_refused():
     with pytest.raises(InputError, match="all answers are the same"):
-        compare(np.ones(300, dtype=bool), TASKS, {GRAPH: GOOD, WITHOUT: NOISE, SHUFFLED: NOISE}, edges=5)
+        compare(np.ones(300, dtype=bool), TASKS, {GRAPH: GOOD, WITHOUT: NOISE, OWN: NOISE, SHUFFLED: NOISE}, edges=5)

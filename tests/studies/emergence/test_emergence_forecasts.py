@@ -93,11 +93,20 @@ def test_one_class_leaves_no_ranking_but_a_brier_score(scores):
     nothing = {"l": {arm: {"copy": FLAT, "brackets": FLAT} for arm in ARMS}}
     found = compare_with_outcome(study(), said(known, TRUTH), known, history(table(nothing, seeds=(0, 1))))
     assert isinstance(found.auc, Undefined)
-    assert "none of the 4 abilities" in found.auc.reason
+    assert "0 of the 4 abilities" in found.auc.reason
     assert found.brier == pytest.approx(0.5)
     verdicts = {one.metric: judge_prediction(one, found) for one in study().hypotheses if one.metric != SAVING}
-    assert "none of the 4" in verdicts[AUC].reason
+    assert "0 of the 4" in verdicts[AUC].reason
     assert verdicts[SKILL].verdict in ("refuted", "inconclusive")
+
+
+def test_one_ability_that_came_is_too_few_to_rank(scores):
+    known, _ = scores
+    single = {"l": {arm: {"copy": FLAT, "brackets": FLAT} for arm in ARMS}}
+    single["l"]["control"] = {"copy": UP, "brackets": FLAT}
+    found = compare_with_outcome(study(), said(known, TRUTH), known, history(table(single, seeds=(0, 1))))
+    assert "1 of the 4 abilities" in found.auc.reason
+    assert found.brier == pytest.approx(0.25)
 
 
 def test_the_shipped_predictor_answers_with_what_it_knows(scores):

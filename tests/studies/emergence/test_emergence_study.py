@@ -11,6 +11,7 @@ from imprint.runs import LocalExecutor, Store, read_json
 from imprint.stats import Undefined
 from imprint.studies import parse_study, run_emergence_study, train_interventions
 from imprint.studies.emergence.abruptness import abruptness
+from imprint.studies.emergence.beside import beside
 from imprint.studies.emergence.claims import draw_claims
 from imprint.studies.emergence.observed import history, observations
 from imprint.studies.emergence.runs import architecture_of, changed_mixture, held_out_runs, setting, trained_runs
@@ -99,6 +100,20 @@ def test_the_graph_is_refined_from_the_runs():
     claim = next(one for one in draw_claims(one, findings, refined) if one.capability == "copy")
     assert claim.data == "novel repeats"
     assert claim.shown == (4,)
+
+
+def test_cross_checks_stand_beside_the_graph_and_say_when_they_cannot_be_had():
+    one = study(training={"steps": 160, "checkpoints": 4}, seeds=3)
+    rows = table(SCORES)
+    findings = test_graph(one, rows)
+    refined = refine(one.causal_graph, findings)
+    found = beside(observations(one, rows), findings, refined, seed=0)
+    assert "at least 3" in found.taxonomy.reason
+    # Few repeats (1 to .08) lose .6 of copying at one of two scales: .3 over .92.
+    assert found.structure.effect("novel repeats", "copy").direct.estimate == pytest.approx(0.3 / 0.92, abs=0.005)
+    assert found.structure.effect("heads", "copy").direct.estimate == pytest.approx(0.0, abs=0.005)
+    assert "R2-SortnRegress" in {one.method for one in found.discovery.agreement}
+    json.dumps(found.as_dict())
 
 
 def test_what_no_run_has_learned_decides_no_edge():

@@ -21,6 +21,8 @@ from imprint.studies.emergence.observed import SOURCE
 from imprint.studies.examined import Examined, NotExamined
 
 _EITHER = 0.5
+_FEWEST = 2
+"""Abilities that came, and that did not, below which an area under the curve has no interval."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,11 +190,10 @@ def _judged(study: EmergenceStudy, forecasts: tuple[Forecast, ...], base: float)
 def _area(
     said: Float[np.ndarray, " cell"], there: Bool[np.ndarray, " cell"], *, seed: int
 ) -> tuple[Effect | Undefined, float]:
-    if there.all() or not there.any():
-        word = "all" if there.all() else "none"
-        return Undefined(
-            reason=f"{word} of the {len(there)} abilities asked about were there: ranks cannot be judged"
-        ), 1.0
+    fewest = int(min(there.sum(), (~there).sum()))
+    if fewest < _FEWEST:
+        told = f"{int(there.sum())} of the {len(there)} abilities asked about were there"
+        return Undefined(reason=f"{told}: ranks cannot be judged with fewer than {_FEWEST} of each"), 1.0
     effect = auc_effect(said, there, seed=seed, unit="task", metric=AUC)
     p = permutation_of_labels(said, there, lambda values, labels: auc(values, labels), seed=seed, alternative="greater")
     return effect, p
