@@ -1,12 +1,14 @@
 """`imprint train --intervene`, as a user calls it."""
 
 import copy
+import json
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
+from imprint.runs import file_digest
 from tiny_studies import bytes_of, tiny_content, write_text
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "studies" / "emergence"))
@@ -67,6 +69,24 @@ def test_an_emergence_study_is_trained_under_its_own_interventions(imprint, emer
     plain = imprint("train", emergence, "--out", tmp_path, *ALONE)
     assert "control" in plain.out
     assert "few repeats" not in plain.out
+    _runs_to_a_report(imprint, emergence, tmp_path)
+
+
+def _runs_to_a_report(imprint, emergence, out):
+    """`imprint run` goes on from the trained arms, and its report renders again to the same bytes."""
+    answer = imprint("run", emergence, "--out", out, *ALONE)
+    assert answer.code == 0, answer.err
+    lines = answer.out.splitlines()
+    assert lines[0].startswith("What makes them emerge?")
+    page = (out / "report.html").read_bytes()
+    evidence = json.loads((out / "evidence.json").read_text())
+    assert {"graph", "prediction", "allocation", "beside"} <= set(evidence)
+    files = json.loads((out / "manifest.json").read_text())["files"]
+    assert {"history.parquet", "outcomes.parquet", "design.json", "registration.json"} <= set(files)
+    assert files["report.html"] == file_digest(out / "report.html")
+    again = imprint("report", out)
+    assert again.code == 0, again.err
+    assert (out / "report.html").read_bytes() == page
 
 
 @pytest.mark.parametrize(
