@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from imprint.emergence.graph import RefinedEdge
+from imprint.report.emergence_findings import backtest_sentence
 from imprint.report.emergence_trajectories import curve_records, shapes
 from imprint.report.wording import count, interval, listing, number, p_words
 from imprint.stats import Effect, Undefined
@@ -84,12 +85,13 @@ def _prediction(result: EmergenceResult) -> str:
     if found is None or held_out is None:
         return "The next scale? None was held out."
     if isinstance(found, Undefined):
-        return f"The next scale? Not predicted: {found.reason}."
+        return f"The next scale? Not predicted: {found.reason}. {backtest_sentence(result)}."
     area = found.auc
     ranked = f"AUC {number(area.estimate)} {interval(area.low, area.high)}" if isinstance(area, Effect) else area.reason
     return (
         f"The next scale? {held_out.scale.name} was predicted before it was trained, {count(len(found.forecasts), 'forecast')}:"
         f" {ranked}; Brier score {number(found.brier)}, base rate {number(found.brier_base_rate)}{_verdicts(result, AUC, SKILL)}."
+        f" {backtest_sentence(result)}."
     )
 
 

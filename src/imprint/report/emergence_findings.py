@@ -14,7 +14,7 @@ from imprint.report.emergence_records import (
     ScalePoint,
 )
 from imprint.report.records import EffectRecord
-from imprint.report.wording import number
+from imprint.report.wording import count, interval, number
 from imprint.stats import Effect, Undefined
 from imprint.studies import EmergenceResult
 from imprint.studies.emergence import AllocationFinding, PredictionFinding
@@ -149,6 +149,20 @@ def forecast_record(result: EmergenceResult) -> ForecastRecord | None:
         brier_base_rate=found.brier_base_rate,
         skill=EffectRecord.model_validate(found.skill.as_dict()),
         skill_p=found.skill_p,
+        backtest=backtest_sentence(result),
+    )
+
+
+def backtest_sentence(result: EmergenceResult) -> str:
+    """How well the smaller trained scales predict the largest one, or why that was not asked."""
+    found, name = result.backtest, result.study.scales[-1].name
+    if isinstance(found, Undefined):
+        return f"The largest trained scale was not predicted from the smaller ones: {found.reason}"
+    area = found.auc
+    ranked = f"AUC {number(area.estimate)} {interval(area.low, area.high)}" if isinstance(area, Effect) else area.reason
+    return (
+        f"From the smaller trained scales alone, {name}: {count(len(found.forecasts), 'forecast')}, {ranked}; Brier score"
+        f" {number(found.brier)}, base rate {number(found.brier_base_rate)}"
     )
 
 

@@ -11,6 +11,7 @@ from imprint.studies.emergence.hypotheses import AUC, SAVING, SKILL
 from imprint.studies.emergence.observed import history
 from imprint.studies.emergence.policies import UNIFORM, compare_policies, judge_allocation
 from imprint.studies.emergence.prediction import (
+    backtest,
     base_rate,
     compare_with_outcome,
     judge_prediction,
@@ -44,7 +45,7 @@ def scores():
 
 def said(scores, chances):
     """Predictions with a chance for each (arm, ability)."""
-    names = [question.question_id for question in questions(study(), scores, int(PARAMS["l"]))]
+    names = [question.question_id for question in questions(scores, PARAMS["l"], {"seed 0", "seed 1"})]
     return [
         Prediction(question_id=name, p=p, p_low=p / 2, p_high=(1 + p) / 2, model="told")
         for name in names
@@ -61,7 +62,7 @@ TRUTH = {
 
 
 def test_only_abilities_that_are_nowhere_yet_are_asked_about(scores):
-    asked = questions(study(), scores[0], int(PARAMS["l"]))
+    asked = questions(scores[0], PARAMS["l"], {"seed 0", "seed 1"})
     assert {tuple(one.question_id.split(" / ")[:2]) for one in asked} == set(TRUTH)
     assert {(one.axis, round(one.origin), one.horizon) for one in asked} == {("params", 100_000, 1e6)}
     assert len(asked) == 2 * len(TRUTH)
@@ -122,6 +123,21 @@ def test_nothing_is_predicted_where_everything_is_there_or_nothing_ever_came(sco
     nowhere = {scale: {arm: {"copy": FLAT, "brackets": FLAT} for arm in ARMS} for scale in ("s", "m")}
     found = predict_held_out(study(), history(table(nowhere, seeds=(0, 1))), int(PARAMS["l"]))
     assert "no score of source 'imprint' varies" in found.reason
+
+
+def test_the_largest_trained_scale_is_predicted_from_the_smaller_ones(scores):
+    """Its own scores reach no prediction: replaced by their opposite, the same is said and the score of it turns round."""
+    both = pl.concat(scores)
+    found = backtest(study(), both)
+    assert {(one.arm, one.ability) for one in found.forecasts} == set(TRUTH)
+    assert {(one.arm, one.ability): one.there for one in found.forecasts} == {k: bool(v) for k, v in TRUTH.items()}
+    last = pl.col("params") == PARAMS["l"]
+    opposite = pl.when(pl.col("score") > pl.col("chance") + 0.3).then(pl.col("chance")).otherwise(1.0)
+    turned = both.with_columns(score=pl.when(last).then(opposite).otherwise("score"))
+    other = backtest(study(), turned)
+    assert [one.p for one in other.forecasts] == [one.p for one in found.forecasts]
+    assert [one.there for one in other.forecasts] == [not one.there for one in found.forecasts]
+    assert "two smaller ones" in backtest(study(), scores[0]).reason
 
 
 # Allocation

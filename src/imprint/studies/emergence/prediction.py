@@ -1,6 +1,6 @@
 """The held-out scale: predicted from the trained ones, then trained, and the two compared."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from imprint.studies.examined import Examined, NotExamined
 _EITHER = 0.5
 _FEWEST = 2
 """Abilities that came, and that did not, below which an area under the curve has no interval."""
+_FEWEST_SCALES = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,24 +82,44 @@ class PredictionFinding:
         }
 
 
-def predict_held_out(study: EmergenceStudy, history: pl.DataFrame, params: int) -> tuple[Prediction, ...] | Undefined:
-    """P(there at the held-out scale) for every ability, arm and seed whose ability is at no trained scale yet.
+def predict_scale(
+    history: pl.DataFrame, params: float, *, variants: Collection[str] | None = None, seed: int = 0
+) -> tuple[Prediction, ...] | Undefined:
+    """P(there at a model of `params`) for every ability, arm and seed (`variants`) whose ability is at no scale of the history.
 
-    `history` holds the trained scales only; what is predicted has not been trained when this is called.
+    `history` holds smaller scales only.
     """
-    asked = questions(study, history, params)
+    asked = questions(history, params, variants)
     if not asked:
         return Undefined(reason="every ability is there at a trained scale already, so there is nothing to predict")
     try:
-        return predict_table(history, asked, seed=study.seed).predictions
+        return predict_table(history, asked, seed=seed).predictions
     except InputError as error:
         return Undefined(reason=str(error))
 
 
-def questions(study: EmergenceStudy, history: pl.DataFrame, params: int) -> list[Asked]:
-    """One question a curve over scale that has not emerged; its id is arm / ability / variant."""
+def predict_held_out(study: EmergenceStudy, history: pl.DataFrame, params: int) -> tuple[Prediction, ...] | Undefined:
+    """The predictions about the held-out scale; none of its runs has been trained when this is called."""
     assert study.held_out is not None
-    seeds = {f"seed {seed}" for seed in study.run_seeds[: study.held_out.seeds]}
+    variants = {f"seed {seed}" for seed in study.run_seeds[: study.held_out.seeds]}
+    return predict_scale(history, float(params), variants=variants, seed=study.seed)
+
+
+def backtest(study: EmergenceStudy, history: pl.DataFrame) -> PredictionFinding | Undefined:
+    """The largest trained scale, predicted from the smaller ones alone and compared with what came.
+
+    Trust: that scale's scores do not reach the predictions, but it had been trained when they were made.
+    """
+    scales = sorted(set(history["params"]))
+    if len(scales) < _FEWEST_SCALES:
+        return Undefined(reason=f"{len(scales)} trained scales: the last is predicted from two smaller ones or more")
+    known, last = history.filter(pl.col("params") < scales[-1]), history.filter(pl.col("params") == scales[-1])
+    predictions = predict_scale(known, scales[-1], seed=study.seed)
+    return predictions if isinstance(predictions, Undefined) else compare_with_outcome(study, predictions, known, last)
+
+
+def questions(history: pl.DataFrame, params: float, variants: Collection[str] | None = None) -> list[Asked]:
+    """One question a curve over scale that has not emerged; its id is arm / ability / variant."""
     return [
         Asked(
             question_id=_name(curve),
@@ -112,7 +133,7 @@ def questions(study: EmergenceStudy, history: pl.DataFrame, params: int) -> list
             horizon=float(params),
         )
         for curve in curves(history, "params")
-        if curve.variant in seeds and not curve.emerged.any()
+        if (variants is None or curve.variant in variants) and not curve.emerged.any()
     ]
 
 

@@ -19,6 +19,7 @@ from imprint.studies.emergence.observed import HISTORY_FILE, history, measure_ru
 from imprint.studies.emergence.policies import AllocationFinding, compare_policies, judge_allocation
 from imprint.studies.emergence.prediction import (
     PredictionFinding,
+    backtest,
     compare_with_outcome,
     judge_prediction,
     predict_held_out,
@@ -46,6 +47,8 @@ class EmergenceResult:
     abruptness: tuple[Abruptness, ...]
     prediction: PredictionFinding | Undefined | None
     """None where no scale was held out."""
+    backtest: PredictionFinding | Undefined
+    """The largest trained scale, predicted from the smaller ones."""
     allocation: AllocationFinding | Undefined | None
     examined: tuple[Examined, ...]
     claims: list[Claim]
@@ -80,6 +83,8 @@ def run_emergence_study(
         others = beside(observations(study, table), findings, refined, seed=study.seed)
     scores = history(table)
     scores.write_parquet(out / HISTORY_FILE)
+    with clock.stage("prediction"):
+        backtested = backtest(study, scores)
     whole, prediction = table, None
     if later:
         with clock.stage("prediction"):
@@ -106,6 +111,7 @@ def run_emergence_study(
         beside=others,
         abruptness=abruptness(whole),
         prediction=prediction,
+        backtest=backtested,
         allocation=allocation,
         examined=tuple(_examined(one, prediction, allocation) for one in study.hypotheses),
         claims=draw_claims(study, findings, refined),
