@@ -99,6 +99,8 @@ def _runs_to_a_report(imprint, emergence, out):
         ([{"name": "x", "edits": [{"action": "ablate", "sites": ["the head"]}]}], "not the address of a component"),
         ([{"name": "x", "edits": [{"action": "melt", "sites": ["L0.z"]}]}], "Input should be 'ablate', 'clamp'"),
         (2 * [{"name": "x", "optimisation": {"beta1": 0.5}}], "same name"),
+        ([{"name": "x", "optimisation": {"warmup_steps": 1.5}}], "warmup_steps"),
+        ([{"name": "x", "edits": [{"action": "ablate", "sites": ["L0.z"], "first": 40}]}], "update 40 of 40, so never"),
     ],
 )
 def test_plans_that_say_nothing_are_refused(imprint, mechanism, tmp_path, plan, words):

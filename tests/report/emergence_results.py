@@ -186,6 +186,7 @@ def emergence_result(*, rises: bool = True, **changes) -> EmergenceResult:
         beside=beside(observations(asked, trained), findings, refined, seed=0),
         abruptness=abruptness(whole),
         prediction=prediction,
+        foretold=prediction is not None,
         backtest=Undefined(reason="left out of this synthetic study"),
         allocation=policies,
         examined=examined,

@@ -231,7 +231,7 @@ def test_evidence_holds_the_results_numbers(result, flat):
     assert json.loads(json.dumps(found, allow_nan=False)) == json.loads(json.dumps(found))
     assert set(found) == {
         "claims", "hypotheses", "registration", "seconds", "deviations", "effects", "graph", "beside", "abruptness", "prediction",
-        "backtest",
+        "backtest", "foretold",
         "allocation",
     }  # fmt: skip
     assert found["effects"] == result.findings.as_dict()

@@ -75,7 +75,7 @@ def test_too_few_abilities_to_hold_out():
 
 @NEEDS_EXTRA
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("seed", [0])  # `imprint calibrate` runs seeds 0, 1 and 2: a CPU-minute each
 def test_every_gate_of_the_full_worlds(seed: int):
     failed = [row for row in graph_world_rows([seed]) if row.passed is False]
     assert not failed

@@ -88,8 +88,9 @@ def _prediction(result: EmergenceResult) -> str:
         return f"The next scale? Not predicted: {found.reason}. {backtest_sentence(result)}."
     area = found.auc
     ranked = f"AUC {number(area.estimate)} {interval(area.low, area.high)}" if isinstance(area, Effect) else area.reason
+    when = "before it was trained" if result.foretold else "from the smaller scales, after runs of it had been trained"
     return (
-        f"The next scale? {held_out.scale.name} was predicted before it was trained, {count(len(found.forecasts), 'forecast')}:"
+        f"The next scale? {held_out.scale.name} was predicted {when}, {count(len(found.forecasts), 'forecast')}:"
         f" {ranked}; Brier score {number(found.brier)}, base rate {number(found.brier_base_rate)}{_verdicts(result, AUC, SKILL)}."
         f" {backtest_sentence(result)}."
     )

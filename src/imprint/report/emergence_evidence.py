@@ -17,6 +17,7 @@ def emergence_numbers(result: EmergenceResult) -> dict[str, Any]:
         "beside": result.beside.as_dict(),
         "abruptness": [one.as_dict() for one in result.abruptness],
         "prediction": _prediction(result.prediction),
+        "foretold": result.foretold,
         "backtest": _prediction(result.backtest),
         "allocation": _allocation(result.allocation),
     }

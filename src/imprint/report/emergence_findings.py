@@ -149,6 +149,7 @@ def forecast_record(result: EmergenceResult) -> ForecastRecord | None:
         brier_base_rate=found.brier_base_rate,
         skill=EffectRecord.model_validate(found.skill.as_dict()),
         skill_p=found.skill_p,
+        foretold=result.foretold,
         backtest=backtest_sentence(result),
     )
 

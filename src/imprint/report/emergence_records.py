@@ -171,6 +171,8 @@ class ForecastRecord(Record):
     brier_base_rate: float
     skill: EffectRecord
     skill_p: float
+    foretold: bool = True
+    """Whether the predictions were made before any run at that scale was trained."""
     backtest: str = ""
     """What the smaller scales said of the largest trained one, in a sentence."""
 

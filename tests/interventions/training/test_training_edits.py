@@ -6,7 +6,7 @@ from tiny_runs import ARCHITECTURES, QUICK, bytes_of, packed_rows, stream_of
 
 from imprint.corpus import AbilityRows, ShuffledStream
 from imprint.errors import ComponentNotFound, ConfigError
-from imprint.interventions.training import TrainEdited, TrainingEdit, edited
+from imprint.interventions.training import TrainEdited, TrainingEdit, check_edit, edited
 from imprint.interventions.training.effect import edited_units
 from imprint.models import Anatomy, Train, ablate_heads, eager_attention, load_model, record, train
 from imprint.models import training as training_room
@@ -50,6 +50,13 @@ def test_sharpened_attention_has_its_logits_multiplied(name):
 def test_normalised_queries_cannot_be_sharpened(name):
     with pytest.raises(ConfigError, match="normalises its queries"):
         pattern(model_of(name), [TrainingEdit(action="sharpen", sites=("L0.z",), factor=2.0)])
+
+
+def test_what_a_norm_would_take_back_cannot_be_scaled():
+    model = model_of(next(name for name in CAUSAL if name.startswith("olmo2")))
+    with pytest.raises(ConfigError, match="which takes it back"):
+        check_edit(model, TrainingEdit(action="scale", sites=("L0.mlp",), factor=2.0))
+    check_edit(model, TrainingEdit(action="scale", sites=("L0.resid_post",), factor=2.0))
 
 
 @pytest.mark.parametrize("name", CAUSAL)
@@ -173,6 +180,7 @@ def test_windows_and_wildcards():
         ({"action": "ablate", "sites": ("L0.mlp",), "first": 5, "last": 5}, "after first"),
         ({"action": "ablate", "sites": ()}, "at least 1"),
         ({"action": "ablate", "sites": ("L0.z",), "share": 0.0}, "greater than 0"),
+        ({"action": "ablate", "sites": ("L0.H1",), "share": 0.5}, "is one head"),
     ],
 )
 def test_edits_that_make_no_sense_are_refused(fields, words):

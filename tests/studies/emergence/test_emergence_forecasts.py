@@ -110,6 +110,15 @@ def test_one_ability_that_came_is_too_few_to_rank(scores):
     assert found.brier == pytest.approx(0.25)
 
 
+def test_one_forecast_judges_nothing(scores):
+    known, came = scores
+    single = [one for one in said(known, TRUTH) if one.question_id.startswith("control / copy")]
+    found = compare_with_outcome(study(), single, known, came)
+    assert (
+        found.reason == "one forecast judges nothing (copy under control: predicted 1.00, there in 100% of the seeds)"
+    )
+
+
 def test_the_shipped_predictor_answers_with_what_it_knows(scores):
     predictions = predict_held_out(study(), scores[0], int(PARAMS["l"]))
     assert len(predictions) == 8

@@ -17,6 +17,7 @@ from imprint.studies.emergence.observed import history, observations
 from imprint.studies.emergence.runs import architecture_of, changed_mixture, held_out_runs, setting, trained_runs
 from imprint.studies.emergence.study import PREDICTIONS_FILE, test_graph
 
+CUT = {"action": "ablate", "sites": ["L0.z"]}
 FLAT, UP = (0.0, 0.0, 0.0, 0.0), (0.0, 0.1, 0.8, 0.9)
 NOTHING = {"copy": FLAT, "brackets": FLAT}
 LEARNED = {"copy": UP, "brackets": UP}
@@ -51,27 +52,29 @@ def test_a_mixture_keeps_the_proportions_of_what_it_does_not_name():
 
 
 def test_settings_are_multiples_of_the_untouched_value():
+    """Nodes are matched with what changes them by their kind, in whatever order they are named."""
+    graph = content()["graph"]
+    nodes = [*graph["nodes"], {"name": "rate", "kind": "optimiser", "tier": "before"}]
+    cut = {"action": "ablate", "sites": ["L0.z"], "share": 0.75}
     one = study(
+        graph={**graph, "nodes": nodes},
         interventions=[
             {"name": "a", "sets": ["novel repeats"], "shares": {"novel repeats": 0.05}},
-            {"name": "b", "sets": ["heads"], "edits": [{"action": "ablate", "sites": ["L0.z"], "share": 0.75}]},
-            {"name": "c", "sets": ["heads"], "optimisation": {"learning_rate": 6e-3}},
-            {
-                "name": "d",
-                "sets": ["heads", "novel repeats"],
-                "edits": [{"action": "sharpen", "sites": ["L0.z"], "factor": 2.0}],
-                "shares": {"novel repeats": 0.5},
-            },
-        ]
+            {"name": "b", "sets": ["heads"], "edits": [cut]},
+            {"name": "c", "sets": ["rate"], "optimisation": {"learning_rate": 6e-3}},
+            {"name": "d", "sets": ["rate", "heads"], "edits": [cut], "optimisation": {"learning_rate": 1e-3}},
+            {"name": "e", "sets": ["heads"], "edits": [cut | {"action": "sharpen", "factor": 3.0, "share": 0.5}]},
+        ],
     )
     levels = [[setting(one, arm, node) for node in arm.sets] for arm in one.interventions]
-    assert levels == [[pytest.approx(0.2)], [0.25], [pytest.approx(2.0)], [2.0, pytest.approx(2.0)]]
+    wanted = [[0.2], [0.25], [2.0], [1 / 3, 0.25], [2.0]]
+    assert levels == [[pytest.approx(value) for value in part] for part in wanted]
 
 
 @pytest.mark.parametrize("model_type", ["gpt2", "llama", "gpt_neox"])
 def test_every_scale_is_a_model_of_its_size(model_type):
     scales = [{"name": name, "width": width, "model_type": model_type} for name, width in (("a", 16), ("b", 32))]
-    one = study(scales=scales)
+    one = study(scales=scales, held_out=None)
     sizes = [architecture_of(scale, 24).parameters for scale in one.scales]
     assert sizes[0] < sizes[1]
     assert architecture_of(one.scales[0], 24).initialise(0).config.num_attention_heads == 4
@@ -172,11 +175,15 @@ def test_a_study_runs_and_resumes_to_the_same_result(tmp_path):
     assert isinstance(first.prediction, Undefined)
     assert isinstance(first.allocation, Undefined)
     assert [one.id for one in first.examined] == ["P1", "P2", "A1"]
+    assert first.foretold
     written = (tmp_path / PREDICTIONS_FILE).read_bytes()
     again = run_emergence_study(one, tmp_path, executor=executor)
     assert again.table.equals(first.table)
     assert again.refined == first.refined
     assert (tmp_path / PREDICTIONS_FILE).read_bytes() == written
+    assert again.foretold
+    (tmp_path / PREDICTIONS_FILE).unlink()
+    assert not run_emergence_study(one, tmp_path, executor=executor).foretold
     assert pl.read_parquet(tmp_path / "history.parquet").height == 2 * 2 * 3 * 3 * 2
     with pytest.raises(ConfigError, match=r"another design .training changed"):
         run_emergence_study(study(training={"steps": 15, "checkpoints": 3}), tmp_path, executor=executor)

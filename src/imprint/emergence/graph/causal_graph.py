@@ -13,6 +13,7 @@ Kind = Literal["component", "dynamics", "data", "optimiser", "ability"]
 Sign = Literal["+", "-", "?"]
 KINDS: tuple[str, ...] = get_args(Kind)
 SIGNS: tuple[str, ...] = get_args(Sign)
+KEYS = ("title", "tiers", "nodes", "edges")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,9 +85,13 @@ class CausalGraph:
         )
 
     @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> "CausalGraph":
-        """The graph that `as_dict` wrote."""
-        return cls.of(**content)
+    def from_dict(cls, content: object) -> "CausalGraph":
+        """The graph that `as_dict` wrote, or that somebody wrote by hand.
+
+        Raises:
+            ConfigError: it is no mapping with title, tiers, nodes and edges, or no causal graph.
+        """
+        return cls.of(**_graph_content(content))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain words, ready for JSON and YAML."""
@@ -200,3 +205,22 @@ def _check_edges(edges: tuple[Edge, ...], tiers: dict[str, int]) -> None:
 
 def _repeated(names: Sequence[str]) -> str | None:
     return next((name for place, name in enumerate(names) if name in names[:place]), None)
+
+
+def _graph_content(content: object) -> dict[str, Any]:
+    if not isinstance(content, Mapping):
+        raise ConfigError(f"not a causal graph: the top level must be a mapping with {', '.join(KEYS)}")
+    if unknown := [key for key in content if key not in KEYS]:
+        raise ConfigError(f"unknown key '{unknown[0]}': use {', '.join(KEYS)}")
+    for key in KEYS[1:]:
+        if not isinstance(content.get(key), list):
+            raise ConfigError(f"'{key}' is missing or no list")
+    for key in KEYS[2:]:
+        if strays := [one for one in content[key] if not isinstance(one, Mapping)]:
+            raise ConfigError(f"'{strays[0]}' under {key} is no mapping")
+    return {
+        "title": str(content.get("title") or ""),
+        "tiers": [str(tier) for tier in content["tiers"]],
+        "nodes": content["nodes"],
+        "edges": content["edges"],
+    }

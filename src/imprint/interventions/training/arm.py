@@ -40,7 +40,20 @@ class TrainingArm(BaseModel):
         if unknown:
             known = ", ".join(Optimisation.model_fields)
             raise ValueError(f"intervention '{self.name}': the optimisation has no '{unknown[0]}'; it has {known}")
+        try:
+            Optimisation.model_validate(dict(self.optimisation))
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"intervention '{self.name}': {first['loc'][0]}: {first['msg']}") from error
+        self._refuse_same_draws()
         return self
+
+    def _refuse_same_draws(self) -> None:
+        """Two edits of a share of one site would draw the same units, so one would undo or double the other."""
+        drawn = [site for edit in self.edits if edit.share < 1 for site in edit.sites]
+        twice = [site for site in drawn if drawn.count(site) > 1]
+        if twice:
+            raise ValueError(f"intervention '{self.name}': two edits draw units of '{twice[0]}'; make it one edit")
 
     @property
     def ways(self) -> tuple[str, ...]:
@@ -53,7 +66,16 @@ class TrainingArm(BaseModel):
         return any(bool(getattr(self, way)) for way in self.ways)
 
     def applied(self, run: Train) -> Train:
-        """The run under this intervention: same initial weights, rows and order."""
+        """The run under this intervention: same initial weights, rows and order.
+
+        Raises:
+            ConfigError: an edit begins after the run has ended.
+        """
+        late = [edit for edit in self.edits if edit.first >= run.last_step]
+        if late:
+            raise ConfigError(
+                f"intervention '{self.name}': an edit begins at update {late[0].first} of {run.last_step}, so never"
+            )
         recipe = Optimisation.model_validate({**run.optimisation.model_dump(), **self.optimisation})
         changed = run.model_copy(update={"optimisation": recipe})
         if not self.edits:

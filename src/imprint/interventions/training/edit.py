@@ -16,9 +16,9 @@ class TrainingEdit(BaseModel):
     """An edit of what passes at `sites` in every forward pass of the chosen updates; gradients flow through it.
 
     "ablate" sets the chosen units to 0, "clamp" to `value`, "scale" multiplies them by `factor`. "sharpen" multiplies the
-    attention logits of the chosen heads by `factor` (sites are then z or heads; 0 makes attention uniform). Units are heads at
-    z, neurons at neurons, single numbers elsewhere; a share below 1 is drawn at random by the run's seed, so that the edit is
-    randomised over runs.
+    attention logits of the chosen heads by `factor` (sites are then z or heads; 0 makes attention uniform, up to a position
+    bias such as ALiBi's). Units are heads at z, neurons at neurons, single numbers elsewhere; a share below 1 is drawn at
+    random by the run's seed, so that the edit is randomised over runs.
 
     Trust: an edit that is in force from the first update makes another architecture, to which training adapts; one that
     begins late asks what a trained model still needs. The two answers differ.
@@ -50,6 +50,9 @@ class TrainingEdit(BaseModel):
             raise ValueError(f"last {self.last} must come after first {self.first}")
         for site in self.sites:
             self._check(site)
+        heads = [site for site in self.sites if ".H" in site]
+        if heads and self.share < 1:
+            raise ValueError(f"'{heads[0]}' is one head: a share below 1 draws heads of z, such as L0.z")
         return self
 
     def _check(self, site: str) -> None:

@@ -39,6 +39,16 @@ def edited_units(model: PreTrainedModel, edit: TrainingEdit, *, seed: int) -> di
     }
 
 
+def check_edit(model: PreTrainedModel, edit: TrainingEdit) -> None:
+    """Refuse an edit that this model cannot take; it may lie on the meta device.
+
+    Raises:
+        ComponentNotFound: a site that the model does not have.
+        ConfigError: attention that cannot be sharpened, or a scale that a norm would take back.
+    """
+    _hooks(Anatomy(model), edit, seed=0)
+
+
 def _components(anatomy: Anatomy, edit: TrainingEdit) -> list[Component]:
     addresses = [
         address
@@ -74,6 +84,10 @@ def _units(anatomy: Anatomy, component: Component, edit: TrainingEdit, seed: int
 
 def _acting(anatomy: Anatomy, component: Component, edit: TrainingEdit, seed: int) -> Hook:
     """A hook that makes h into h * gain + shift at a site."""
+    if edit.action == "scale" and edit.share == 1 and _normalised_after(anatomy, component):
+        raise ConfigError(
+            f"'{component}' cannot be scaled: this model normalises it before it is added, which takes it back"
+        )
     module, edge = place(anatomy, component)
     chosen = _columns(anatomy, component, _units(anatomy, component, edit, seed))
     gain = torch.ones(len(chosen), dtype=torch.float64).masked_fill(
@@ -114,6 +128,11 @@ def _sharpened(anatomy: Anatomy, component: Component, edit: TrainingEdit, seed:
 
 def _head(component: Component, head: int | None) -> Component:
     return Component(site="head", layer=component.layer, head=head, stack=component.stack, cross=component.cross)
+
+
+def _normalised_after(anatomy: Anatomy, component: Component) -> bool:
+    """Whether a norm stands between the site and the residual stream, as in OLMo-2."""
+    return anatomy.family.model_type == "olmo2" and component.site in ("attn", "mlp", "z", "neurons")
 
 
 def _refuse_normalised(anatomy: Anatomy, component: Component) -> None:

@@ -2,6 +2,8 @@
 
 options, config  the study's file
 hypotheses       what is claimed beside the graph
+sizes, mixtures  a scale as a model, an arm's mixture of rows
+fitting          whether arms do what they say at every scale
 runs             every scale under every arm with every seed
 measured         a run's trajectory
 observed         from trajectories to observations of the graph and to a history of scores
@@ -20,7 +22,8 @@ from imprint.studies.emergence.observed import HISTORY_FILE, history, observatio
 from imprint.studies.emergence.options import Allocating, Arm, HeldOut, Measuring, Scale, Training
 from imprint.studies.emergence.policies import AllocationFinding
 from imprint.studies.emergence.prediction import Forecast, PredictionFinding
-from imprint.studies.emergence.runs import Run, architecture_of, held_out_runs, trained_runs
+from imprint.studies.emergence.runs import Run, held_out_runs, trained_runs
+from imprint.studies.emergence.sizes import architecture_of
 from imprint.studies.emergence.study import EmergenceResult, run_emergence_study, train_interventions
 
 __all__ = [

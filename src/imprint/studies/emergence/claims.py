@@ -41,13 +41,15 @@ def _strongest(edges: Sequence[RefinedEdge]) -> RefinedEdge | None:
 
 
 def _test(findings: EdgeFindings, edge: RefinedEdge) -> EdgeTest:
-    return next(test for test in (*findings.of(*edge.pair), *findings.joint) if test.arm == edge.arm)
+    tests = (*findings.of(*edge.pair), *findings.held_of(*edge.pair))
+    return next(test for test in tests if test.arm == edge.arm and test.q == edge.q)
 
 
 def _evidence(study: EmergenceStudy, findings: EdgeFindings, edge: RefinedEdge, rung: int) -> Evidence:
     test = _test(findings, edge)
     assert test.found is not None
-    seeds = f"{study.seeds} seeds at {len(findings.scales)} scales"
+    scales = len(test.found.by_scale)
+    seeds = f"{study.seeds} seeds at {scales} {'scale' if scales == 1 else 'scales'}"
     return Evidence(
         rung=rung,
         name=f"{edge.arm}: {edge.cause} on {edge.effect}" + (" at every scale" if rung == 5 else ""),
@@ -61,5 +63,8 @@ def _evidence(study: EmergenceStudy, findings: EdgeFindings, edge: RefinedEdge, 
 
 def _replicated(study: EmergenceStudy, findings: EdgeFindings, edge: RefinedEdge) -> bool:
     test = _test(findings, edge)
-    enough = study.seeds >= _FEWEST_SEEDS and len(findings.scales) >= _FEWEST_SCALES
-    return enough and test.same_at_scales
+    assert test.found is not None
+    signs = {one.estimate > 0 for one in test.found.by_scale}
+    shown = all(one.low is not None and one.high is not None and one.low * one.high > 0 for one in test.found.by_scale)
+    scales = len(test.found.by_scale)
+    return study.seeds >= _FEWEST_SEEDS and scales >= _FEWEST_SCALES and shown and len(signs) == 1

@@ -11,6 +11,7 @@ from imprint.corpus import ABILITIES, AbilitiesWorld
 from imprint.emergence.graph import CausalGraph, read_graph
 from imprint.errors import ConfigError
 from imprint.stats import Hypothesis
+from imprint.studies.emergence.fitting import check_arms, check_scales
 from imprint.studies.emergence.hypotheses import check_hypotheses, default_hypotheses
 from imprint.studies.emergence.options import Allocating, Arm, Dynamic, HeldOut, Measuring, Scale, Training
 
@@ -106,6 +107,9 @@ class EmergenceStudy(BaseModel):
                     f" graph; choose {', '.join(settable)}"
                 )
         self._check_joint()
+        check_scales(self.scales, self.held_out, self.world.context)
+        every = [*self.scales, *([] if self.held_out is None else [self.held_out.scale])]
+        check_arms(self.interventions, graph, self.world, every, steps=self.training.steps)
         check_hypotheses(self.hypotheses, predicted=self.held_out is not None, allocated=self.allocating is not None)
         return self
 

@@ -99,7 +99,8 @@ def _attention(model: PreTrainedModel) -> dict[str, float]:
         patterns = attention_patterns(model, probe.tokens)
     heads = Anatomy(model).num_heads
     rows, length, _ = states[sites[0]].shape
-    alive = torch.stack([states[site].view(rows, length, heads, -1).abs().amax((0, 1, 3)) > 0 for site in sites])
+    spread = [states[site].view(rows, length, heads, -1).flatten(0, 1) for site in sites]
+    alive = torch.stack([(one.amax(0) > one.amin(0)).any(-1) for one in spread])
     scores = {
         "previous-token attention": previous_token(patterns),
         "induction attention": prefix_matching(patterns, probe),

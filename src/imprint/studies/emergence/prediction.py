@@ -146,8 +146,8 @@ def compare_with_outcome(
     predictions: Sequence[Prediction],
     history: pl.DataFrame,
     held_out: pl.DataFrame,
-) -> PredictionFinding:
-    """The predictions beside what the held-out runs showed, both as trajectory tables."""
+) -> PredictionFinding | Undefined:
+    """The predictions beside what the held-out runs showed, both as trajectory tables; Undefined for a single forecast."""
     came = {_name(curve): curve for curve in curves(held_out, "params")}
     before = {_name(curve): curve for curve in curves(history, "params")}
     cells: dict[tuple[str, str], list[Prediction]] = {}
@@ -155,6 +155,10 @@ def compare_with_outcome(
         curve = before[one.question_id]
         cells.setdefault((curve.family, curve.task), []).append(one)
     forecasts = tuple(_forecast(arm, ability, part, before, came) for (arm, ability), part in cells.items())
+    if len(forecasts) < _FEWEST:
+        only = forecasts[0]
+        told = f"{only.ability} under {only.arm}: predicted {only.p:.2f}, there in {only.emerged:.0%} of the seeds"
+        return Undefined(reason=f"one forecast judges nothing ({told})")
     return _judged(study, forecasts, base_rate(list(before.values())))
 
 
@@ -188,7 +192,6 @@ def _judged(study: EmergenceStudy, forecasts: tuple[Forecast, ...], base: float)
     there = shares >= _EITHER
     ours, theirs = (said - shares) ** 2, (base - shares) ** 2
     area, area_p = _area(said, there, seed=study.seed)
-    single = len(forecasts) < 2
     return PredictionFinding(
         forecasts=forecasts,
         base_rate=base,
@@ -198,13 +201,13 @@ def _judged(study: EmergenceStudy, forecasts: tuple[Forecast, ...], base: float)
         brier=float(ours.mean()),
         brier_base_rate=float(theirs.mean()),
         skill=bootstrap_mean(
-            np.repeat(theirs - ours, 2) if single else theirs - ours,
+            theirs - ours,
             seed=study.seed,
             unit="task",
             control_name="the base rate",
             metric=SKILL,
         ),
-        skill_p=1.0 if single else paired_permutation(theirs, ours, seed=study.seed, alternative="greater"),
+        skill_p=paired_permutation(theirs, ours, seed=study.seed, alternative="greater"),
     )
 
 

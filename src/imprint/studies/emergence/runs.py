@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from imprint.corpus import AbilitiesWorld, AbilityRows, RowKind, ShuffledStream
-from imprint.corpus.abilities import BOS, VOCABULARY
+from imprint.corpus import AbilityRows, ShuffledStream
 from imprint.emergence.graph import CONTROL
-from imprint.errors import ConfigError
-from imprint.models import Architecture, Train
+from imprint.models import Train
 from imprint.studies.emergence.config import EmergenceStudy
+from imprint.studies.emergence.mixtures import changed_mixture
 from imprint.studies.emergence.options import Arm, Scale
+from imprint.studies.emergence.sizes import architecture_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +51,10 @@ def _runs(study: EmergenceStudy, scales: Sequence[Scale], seeds: Sequence[int]) 
 
 
 def run_of(study: EmergenceStudy, scale: Scale, arm: Arm | None, seed: int) -> Run:
-    """One run; without an arm the untouched one. Runs of one seed share initial weights (by scale) and the draw of rows."""
+    """One run; without an arm the untouched one.
+
+    Runs of one seed share initial weights (by scale) and, where they train on one mixture, rows and order.
+    """
     training = study.training
     world = study.world if arm is None or not arm.shares else changed_mixture(study.world, arm)
     rows = AbilityRows(world=world, rows=training.steps * training.batch, seed=1)
@@ -71,52 +74,21 @@ def run_of(study: EmergenceStudy, scale: Scale, arm: Arm | None, seed: int) -> R
     return Run(scale=scale, arm=arm.name, seed=seed, train=arm.applied(plain))
 
 
-def architecture_of(scale: Scale, context: int) -> Architecture:
-    """The model's class and sizes, without dropout."""
-    neurons = scale.neurons or 2 * scale.width
-    sizes: dict[str, int | float | bool | str] = {
-        "vocab_size": VOCABULARY,
-        "max_position_embeddings": context,
-        "hidden_size": scale.width,
-        "num_hidden_layers": scale.layers,
-        "num_attention_heads": scale.heads,
-        "bos_token_id": BOS,
-        "eos_token_id": BOS,
-        "tie_word_embeddings": False,
-    }
-    if scale.model_type != "gpt2":
-        return Architecture(model_type=scale.model_type, config=sizes | {"intermediate_size": neurons})
-    still: dict[str, int | float | bool | str] = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
-    return Architecture(model_type="gpt2", config=sizes | still | {"n_inner": neurons, "initializer_range": 0.125})
-
-
-def changed_mixture(world: AbilitiesWorld, arm: Arm) -> AbilitiesWorld:
-    """The world in the arm's mixture: the shares that it names, and the others in their old proportions.
-
-    Raises:
-        ConfigError: the named shares leave a rest, and no other kind of row to fill it.
-    """
-    others = {kind: share for kind, share in world.shares.items() if kind not in arm.shares and share > 0}
-    rest = 1.0 - sum(arm.shares.values())
-    if not others and rest > 1e-9:
-        raise ConfigError(f"intervention '{arm.name}': its shares add to {1 - rest:g} and no other kind is left")
-    scale = rest / sum(others.values()) if others else 0.0
-    shares: dict[RowKind, float] = {**{kind: share * scale for kind, share in others.items()}, **arm.shares}
-    return world.model_copy(update={"shares": shares})
-
-
 def setting(study: EmergenceStudy, arm: Arm, node: str) -> float:
     """What an arm makes of a node that it sets, as a multiple of the untouched runs' value (which is 1).
 
-    Ablated and clamped units count as gone, scaled ones by their factor; shares and optimiser settings by their ratio. A joint
-    arm sets its nodes in the order in which its edits, shares and optimiser settings are written.
+    Ablated and clamped units count as gone, scaled ones by their factor; shares and optimiser settings by their ratio. Of
+    several components the first edit sets the first, and so on.
     """
-    levels = [
-        *(1.0 - edit.share if edit.action in ("ablate", "clamp") else edit.factor for edit in arm.edits),
-        *(_ratio(share, study.world.shares.get(kind, 0.0)) for kind, share in arm.shares.items()),
-        *(_ratio(value, float(getattr(study.training.optimisation, name))) for name, value in arm.optimisation.items()),
-    ]
-    return levels[min(arm.sets.index(node), len(levels) - 1)]
+    kinds = {one.name: one.kind for one in study.causal_graph.nodes}
+    if kinds[node] == "component":
+        edit = arm.edits[[name for name in arm.sets if kinds[name] == "component"].index(node)]
+        return 1.0 - edit.share if edit.action in ("ablate", "clamp") else 1.0 + edit.share * (edit.factor - 1.0)
+    if kinds[node] == "data":
+        share = next(share for kind, share in arm.shares.items() if kind == node)
+        return _ratio(share, next((old for kind, old in study.world.shares.items() if kind == node), 0.0))
+    name, value = next(iter(arm.optimisation.items()))
+    return _ratio(value, float(getattr(study.training.optimisation, name)))
 
 
 def _ratio(new: float, old: float) -> float:

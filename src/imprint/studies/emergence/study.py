@@ -47,6 +47,8 @@ class EmergenceResult:
     abruptness: tuple[Abruptness, ...]
     prediction: PredictionFinding | Undefined | None
     """None where no scale was held out."""
+    foretold: bool
+    """Whether the predictions were written down before any run at the held-out scale had been trained."""
     backtest: PredictionFinding | Undefined
     """The largest trained scale, predicted from the smaller ones."""
     allocation: AllocationFinding | Undefined | None
@@ -67,12 +69,7 @@ def run_emergence_study(
     Raises:
         ConfigError: the folder was begun with another design or other hypotheses.
     """
-    design = study.model_dump(mode="json", exclude={"title", "deviations", "hypotheses", "graph"})
-    design["graph"] = study.causal_graph.as_dict()
-    check_registered(study.hypotheses, out)
-    check_design(design, out)
-    registered = register_design(design, out)
-    registration = register(study.hypotheses, out)
+    registration, registered = _register(study, out)
     store, clock = Store(out / "store"), Clock.of(out)
     runs, later = trained_runs(study), held_out_runs(study)
     with clock.stage("interventions"):
@@ -85,10 +82,10 @@ def run_emergence_study(
     scores.write_parquet(out / HISTORY_FILE)
     with clock.stage("prediction"):
         backtested = backtest(study, scores)
-    whole, prediction = table, None
+    whole, prediction, foretold = table, None, False
     if later:
         with clock.stage("prediction"):
-            predicted = _predicted(study, scores, later, out)
+            predicted, foretold = _predicted(study, scores, later, out, store)
         with clock.stage("held-out scale"):
             held_out = measure_runs(study, later, store, executor, reporter, stage="train the held-out scale")
         whole = pl.concat([table, held_out])
@@ -111,6 +108,7 @@ def run_emergence_study(
         beside=others,
         abruptness=abruptness(whole),
         prediction=prediction,
+        foretold=foretold,
         backtest=backtested,
         allocation=allocation,
         examined=tuple(_examined(one, prediction, allocation) for one in study.hypotheses),
@@ -121,10 +119,26 @@ def run_emergence_study(
     )
 
 
+def _register(study: EmergenceStudy, out: Path) -> tuple[str, str]:
+    """Write hypotheses and design (the graph is part of it) before anything is trained; their digests."""
+    design = study.model_dump(mode="json", exclude={"title", "deviations", "hypotheses", "graph"})
+    design["graph"] = study.causal_graph.as_dict()
+    check_registered(study.hypotheses, out)
+    check_design(design, out)
+    return register(study.hypotheses, out), register_design(design, out)
+
+
 def train_interventions(
     study: EmergenceStudy, out: Path, *, arms: tuple[str, ...], executor: Executor, reporter: Reporter = silent
 ) -> pl.DataFrame:
-    """Train and measure the untouched runs and those of the named arms at every trained scale; what is there is reused."""
+    """Train and measure the untouched runs and those of the named arms at every trained scale; what is there is reused.
+
+    Hypotheses and design are registered now, because whoever has seen these runs cannot register them any more.
+
+    Raises:
+        ConfigError: the folder was begun with another design or other hypotheses.
+    """
+    _register(study, out)
     wanted = {"control", *arms}
     runs = [run for run in trained_runs(study) if run.arm in wanted]
     return measure_runs(study, runs, Store(out / "store"), executor, reporter, stage="train under interventions")
@@ -140,24 +154,25 @@ test_graph.__test__ = False  # type: ignore[attr-defined]  # pytest would collec
 
 
 def _predicted(
-    study: EmergenceStudy, scores: pl.DataFrame, later: list[Run], out: Path
-) -> tuple[Prediction, ...] | Undefined:
-    """The predictions as written down before the held-out scale was trained; made now if they are not there yet."""
+    study: EmergenceStudy, scores: pl.DataFrame, later: list[Run], out: Path, store: Store
+) -> tuple[tuple[Prediction, ...] | Undefined, bool]:
+    """The predictions as they were written down, made now if they are not there yet; and whether nothing was trained then."""
     path = out / PREDICTIONS_FILE
     if not path.exists():
+        foretold = not any(store.has(run.train) for run in later)
         made = predict_held_out(study, scores, later[0].params)
-        record = (
+        said = (
             made.as_dict()
             if isinstance(made, Undefined)
             else {
                 "predictions": [{name: getattr(one, name) for name in Prediction.__dataclass_fields__} for one in made]
             }
         )
-        write_json(path, record)
+        write_json(path, {"before_training": foretold} | said)
     kept = read_json(path)
     if "undefined" in kept:
-        return Undefined(reason=kept["undefined"])
-    return tuple(Prediction(**one) for one in kept["predictions"])
+        return Undefined(reason=kept["undefined"]), bool(kept["before_training"])
+    return tuple(Prediction(**one) for one in kept["predictions"]), bool(kept["before_training"])
 
 
 def _examined(
