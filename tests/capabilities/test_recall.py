@@ -29,6 +29,7 @@ class Memory(PreTrainedModel):
     def __init__(self, rows, sharp):
         super().__init__(GPT2Config())
         self.rows, self.sharp = [tuple(row) for row in rows.tolist()], sharp
+        self.weight = torch.nn.Parameter(torch.zeros(1))  # a model's device is that of its parameters
 
     def forward(self, tokens, use_cache=False):
         logits = torch.zeros(*tokens.shape, 256)
