@@ -18,6 +18,7 @@
   `susceptibility_noticed`), `susceptibility_answer`: of a susceptibility study; `emergence` (`emergence_design`,
   `emergence_findings`, `emergence_beside`, `emergence_trajectories`, `emergence_noticed`), `emergence_answer`: of
   an emergence study
+- `examined`: registered hypotheses as records, those without a verdict among them
 - `evidence` (`susceptibility_evidence`, `emergence_evidence`): evidence.json and manifest.json of all
 - `charts`: the theme; `color_scale`: colours of heat maps; `anchors`: ids from names
 - `arms`: one look an arm; `interval_plot`: a number with its interval as a small picture

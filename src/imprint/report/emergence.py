@@ -14,13 +14,13 @@ from imprint.report.emergence_findings import (
 from imprint.report.emergence_noticed import noticed
 from imprint.report.emergence_records import EmergenceRecord
 from imprint.report.emergence_trajectories import curve_records
-from imprint.report.model import ClaimRecord, HypothesisRecord, MetricNote, ProvenanceRecord, ReportData, TrustNote
+from imprint.report.examined import examined_records
+from imprint.report.model import ClaimRecord, MetricNote, ProvenanceRecord, ReportData, TrustNote
 from imprint.report.wording import listing
 from imprint.runs import versions
 from imprint.stats import Undefined
 from imprint.studies import EmergenceResult
 from imprint.studies.emergence import AUC, METRICS, SAVING, SKILL
-from imprint.studies.examined import NotExamined
 
 LIMITS = (
     "An intervention measures its total effect, over every path from what it sets to what moved; only a joint arm that also holds"
@@ -73,7 +73,7 @@ def emergence_report(result: EmergenceResult, *, command: str, created: str = ""
         answer_lines=emergence_lines(result),
         sign_convention="Positive effect: the intervention raised what was measured.",
         claims=tuple(ClaimRecord.model_validate(claim.as_dict()) for claim in result.claims),
-        hypotheses=_hypotheses(result),
+        hypotheses=examined_records(result.study.hypotheses, result.examined),
         registration=result.registration,
         metrics=tuple(MetricNote(name=name, label=LABELS[name], note=f"{METRICS[name]}.") for name in METRICS),
         emergence=emergence_record(result),
@@ -106,16 +106,6 @@ def emergence_record(result: EmergenceResult) -> EmergenceRecord:
         forecast=forecast_record(result),
         allocation=allocation_record(result.allocation),
         absent=_absent(result),
-    )
-
-
-def _hypotheses(result: EmergenceResult) -> tuple[HypothesisRecord, ...]:
-    """Verdicts as they are; a hypothesis without one with what was registered."""
-    return tuple(
-        HypothesisRecord.model_validate({**asked.model_dump(), "verdict": "not examined", "reason": found.reason})
-        if isinstance(found, NotExamined)
-        else HypothesisRecord.model_validate(found.as_dict())
-        for asked, found in zip(result.study.hypotheses, result.examined, strict=True)
     )
 
 

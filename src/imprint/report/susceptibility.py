@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from imprint.report.model import ClaimRecord, HypothesisRecord, MetricNote, ProvenanceRecord, ReportData, TrustNote
+from imprint.report.examined import examined_records
+from imprint.report.model import ClaimRecord, MetricNote, ProvenanceRecord, ReportData, TrustNote
 from imprint.report.susceptibility_answer import gate_of, susceptibility_lines
 from imprint.report.susceptibility_findings import (
     contamination_record,
@@ -91,7 +92,7 @@ def susceptibility_report(result: SusceptibilityResult, *, design: str, command:
         answer_lines=susceptibility_lines(result),
         sign_convention="Positive margin: the model prefers the answer that the outcome's file calls chosen.",
         claims=tuple(ClaimRecord.model_validate(claim.as_dict()) for claim in result.claims),
-        hypotheses=_hypotheses(result),
+        hypotheses=examined_records(result.study.hypotheses, result.examined),
         registration=result.registration,
         metrics=tuple(MetricNote(name=name, label=LABELS[name], note=f"{METRICS[name]}.") for name in METRICS),
         susceptibility=susceptibility_record(result, design),
@@ -125,16 +126,6 @@ def susceptibility_record(result: SusceptibilityResult, design: str) -> Suscepti
         representation=None if result.representation is None else representation_record(result.representation),
         removal=removals_record(result),
         absent={metric.partition(".")[0]: _why_absent(result, metric) for metric in _UNMEASURED},
-    )
-
-
-def _hypotheses(result: SusceptibilityResult) -> tuple[HypothesisRecord, ...]:
-    """Verdicts as they are; a hypothesis without one with what was registered."""
-    return tuple(
-        HypothesisRecord.model_validate({**asked.model_dump(), "verdict": "not examined", "reason": found.reason})
-        if isinstance(found, NotExamined)
-        else HypothesisRecord.model_validate(found.as_dict())
-        for asked, found in zip(result.study.hypotheses, result.examined, strict=True)
     )
 
 

@@ -20,10 +20,13 @@ from imprint.studies.planted_rows import KindRows
 ANSWERS_FILE = "answers.parquet"
 
 
-def abilities_architecture() -> Architecture:
-    """The model of METHODS AT-E2E: a plain GPT-2 of two layers, width 64, four heads, no dropout."""
+def abilities_architecture(
+    *, width: int = 64, layers: int = 2, heads: int = 4, neurons: int | None = None, context: int = 64
+) -> Architecture:
+    """A plain GPT-2 for this world, without dropout; by default that of METHODS AT-E2E. MLPs have twice the width."""
     sizes: dict[str, int | float | bool | str]
-    sizes = {"vocab_size": VOCABULARY, "n_positions": 64, "n_embd": 64, "n_layer": 2, "n_head": 4, "n_inner": 128}
+    sizes = {"vocab_size": VOCABULARY, "n_positions": context, "n_embd": width, "n_layer": layers, "n_head": heads}
+    sizes |= {"n_inner": neurons or 2 * width}
     still = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "initializer_range": 0.125}
     names = {"bos_token_id": BOS, "eos_token_id": BOS, "tie_word_embeddings": False}
     return Architecture(model_type="gpt2", config=sizes | still | names)

@@ -9,12 +9,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from imprint.corpus import AbilitiesWorld, Ability, AbilityRows, RowKind, ShuffledStream
-from imprint.corpus.abilities import BOS, VOCABULARY
 from imprint.emergence.allocation import Arm, AuditLog, Caution, Outcome, Reading, allocate, freeze_thaw
 from imprint.errors import ConfigError
 from imprint.models import Architecture, Optimisation, Train
 from imprint.runs import Reporter, Step, Store, silent, write_json
-from imprint.studies.ability_training import AbilityAnswers, answers_of
+from imprint.studies.ability_training import AbilityAnswers, abilities_architecture, answers_of
 
 
 class LiveArm(BaseModel):
@@ -40,12 +39,7 @@ class LiveArm(BaseModel):
     @property
     def architecture(self) -> Architecture:
         """The model's class and sizes, without dropout."""
-        sizes: dict[str, int | float | bool | str]
-        sizes = {"vocab_size": VOCABULARY, "n_positions": 64, "n_embd": self.width, "n_layer": self.layers}
-        sizes |= {"n_head": self.heads, "n_inner": 2 * self.width, "initializer_range": 0.125}
-        still = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
-        names = {"bos_token_id": BOS, "eos_token_id": BOS, "tie_word_embeddings": False}
-        return Architecture(model_type="gpt2", config=sizes | still | names)
+        return abilities_architecture(width=self.width, layers=self.layers, heads=self.heads)
 
 
 class LiveAllocation(BaseModel):

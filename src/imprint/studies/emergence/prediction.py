@@ -1,7 +1,7 @@
 """The held-out scale: predicted from the trained ones, then trained, and the two compared."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -76,9 +76,7 @@ class PredictionFinding:
             "brier_base_rate": self.brier_base_rate,
             "skill": self.skill.as_dict(),
             "skill_p": self.skill_p,
-            "forecasts": [
-                {name: getattr(one, name) for name in Forecast.__dataclass_fields__} for one in self.forecasts
-            ],
+            "forecasts": [asdict(one) for one in self.forecasts],
         }
 
 

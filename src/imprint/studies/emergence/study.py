@@ -1,6 +1,6 @@
 """The emergence study on one screen: arms at every scale, the graph tested and refined, the next scale, allocation."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import polars as pl
@@ -161,13 +161,7 @@ def _predicted(
     if not path.exists():
         foretold = not any(store.has(run.train) for run in later)
         made = predict_held_out(study, scores, later[0].params)
-        said = (
-            made.as_dict()
-            if isinstance(made, Undefined)
-            else {
-                "predictions": [{name: getattr(one, name) for name in Prediction.__dataclass_fields__} for one in made]
-            }
-        )
+        said = made.as_dict() if isinstance(made, Undefined) else {"predictions": [asdict(one) for one in made]}
         write_json(path, {"before_training": foretold} | said)
     kept = read_json(path)
     if "undefined" in kept:
